@@ -1,0 +1,138 @@
+"""The family protocol: how one kind of model is checked, trained, exported, loaded and scored.
+
+Paths and records go in, paths and records come out; tensors never cross it. A family is a module (or package)
+`mlops_assets.families.<name>` with one attribute `FAMILY`; the name is the registry. Importing it must be cheap:
+frameworks are imported inside the methods that use them, in the worker process.
+
+A dataset is a folder with `items.jsonl` (one `Item` a line) and the files its items name.
+A model folder holds trainable weights; a servable folder is what is judged and served. Neither may hold a pickle.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel, JsonValue
+
+from mlops_assets.core.records import CurvePoint, Finding, Item, Origin, Record
+
+
+class MetricSpec(Record):
+    """A metric as a ratio of sums: `sum(numerator) / sum(weight)` over items."""
+
+    name: str
+    higher_is_better: bool
+    unit: str
+    title: str
+
+
+class Progress(Record):
+    """One progress message of a long task: `done` of `total` in `stage`, with values worth plotting."""
+
+    stage: str
+    done: int
+    total: int
+    text: str = ""
+    values: dict[str, float] = {}
+
+
+Report = Callable[[Progress], None]
+
+
+class Checked(Record):
+    """What `check` found in an extracted batch, and the dataset it wrote."""
+
+    total: int
+    kept: int
+    findings: tuple[Finding, ...]
+    quality_score: float
+    origin: Origin
+    statistics: dict[str, float] = {}
+
+
+class Trained(Record):
+    """What `train` made."""
+
+    steps: int
+    items: int
+    seconds: float
+    device: str
+    curve: tuple[CurvePoint, ...]
+    stopped: str
+
+
+class ItemScore(Record):
+    """One metric of one item: its numerator and weight (word errors and words, hit and 1, ...)."""
+
+    numerator: float
+    weight: float
+
+
+class Leak(Record):
+    """An item of a batch that is, or nearly is, an item of a protected set."""
+
+    item: str
+    protected_item: str
+    kind: Literal["exact", "near", "text"]
+
+
+class Predictor(Protocol):
+    """A loaded servable; deterministic, and indifferent to how inputs are batched."""
+
+    def predict(self, inputs: Sequence[Path | JsonValue]) -> list[JsonValue]:
+        """Return one JSON prediction per input, in order; an empty list for none."""
+        ...
+
+
+@runtime_checkable
+class Family(Protocol):
+    """What a module under `families/` provides as `FAMILY`."""
+
+    name: str
+    metrics: tuple[MetricSpec, ...]
+    scorer: str
+    unit: str
+    findings: Mapping[str, str]
+    Config: type[BaseModel]
+
+    def check(self, folder: Path, out: Path, config: BaseModel, report: Report) -> Checked:
+        """Read an extracted batch in `folder`, keep or drop every item with a numbered reason, write the dataset `out`."""
+        ...
+
+    def leaks(self, items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:
+        """Return the items that are equal or nearly equal to a protected one."""
+        ...
+
+    def base(self, config: BaseModel, out: Path) -> None:
+        """Write the model folder that a line without a production version starts from."""
+        ...
+
+    def train(
+        self, data: Path, held_out: Path, parent: Path, config: BaseModel, seed: int, run_dir: Path, report: Report
+    ) -> Trained:
+        """Fine-tune the model folder `parent` on dataset `data`; write `run_dir/model`.
+
+        `held_out` is a dataset for early stopping only. Checkpoints go to `run_dir`; called again after a crash
+        with the same arguments, training goes on from the last one and ends in the same weights.
+        """
+        ...
+
+    def export(self, model: Path, out: Path, config: BaseModel) -> None:
+        """Write the servable folder `out` for the model folder `model`."""
+        ...
+
+    def load(self, servable: Path) -> Predictor:
+        """Load a servable folder."""
+        ...
+
+    def units(self, items: Sequence[Item]) -> float:
+        """Return the amount of input in `unit` (seconds of audio, images, messages), for latency per unit."""
+        ...
+
+    def score(self, items: Sequence[Item], predictions: Sequence[JsonValue]) -> list[dict[str, ItemScore]]:
+        """Return, per item, the score of every metric."""
+        ...
+
+    def show(self, prediction: JsonValue) -> str:
+        """Return a prediction or target as the short text a person reads in a table."""
+        ...

@@ -1,0 +1,53 @@
+"""A model line as its YAML declares it: one deployed model that keeps improving."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mlops_assets.core.policy import Policy
+from mlops_assets.core.records import Origin, SuiteType
+
+
+class EvaluationSet(BaseModel):
+    """A curated set a line is judged on, in the same layout as a batch (manifest and files)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(description="Folder, relative to the project root")
+    origin: Origin = Field(description="'synthetic' is said wherever a figure from it is shown")
+    optional: bool = Field(default=False, description="Missing is reported and not an error (data that is installed)")
+
+
+class Suite(EvaluationSet):
+    """A regression suite: a named set with a type that chooses its threshold."""
+
+    name: str
+    type: SuiteType
+
+
+class Limits(BaseModel):
+    """What one training or scoring process may use."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    minutes: float = Field(default=240, gt=0, description="Wall-clock limit")
+    memory_gb: float = Field(default=12, gt=0, description="Resident memory limit")
+
+
+class Line(BaseModel):
+    """Name, family, data sources, policy and limits of one model line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    line: str = Field(pattern=r"^[a-z][a-z0-9_]{0,40}$", description="The line's name")
+    family: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Module under mlops_assets/families")
+    description: str = ""
+    owners: tuple[str, ...] = Field(default=(), description="E-mail addresses, or 'team:name'")
+    config: dict[str, Any] = Field(default={}, description="The family's own configuration, checked by its Config")
+    golden: EvaluationSet = Field(description="The set that decides")
+    suites: tuple[Suite, ...] = Field(default=(), description="Regression suites")
+    holdout_share: float = Field(default=0.1, ge=0, le=0.5, description="Share of a batch kept from training")
+    replay_items: int = Field(default=64, ge=0, description="Items of earlier accepted batches mixed into training")
+    inbox: str | None = Field(default=None, description="Folder that is watched; default: <home>/inbox/<line>")
+    limits: Limits = Limits()
+    policy: Policy

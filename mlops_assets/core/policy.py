@@ -1,0 +1,84 @@
+"""A line's policy: the typed numbers its decisions are made by, written in its YAML before any training.
+
+Margins and limits are in the metric's own unit (a WER of 0.003 is 0.3 percentage points). Thresholds that
+came with source system 003 keep its names and defaults.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from mlops_assets.core.digests import sha256_json
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Margin(_Model):
+    """How much worse than production is still 'not worse', for one metric."""
+
+    metric: str = Field(description="Metric name, such as 'wer'")
+    margin: float = Field(ge=0, description="Non-inferiority margin m in the metric's own unit")
+
+
+class SliceMargin(Margin):
+    """A protected slice of the golden set: it must not be harmed beyond its margin."""
+
+    slice: str = Field(description="Slice id, such as 'voice:slt'")
+
+
+class DataGates(_Model):
+    """What a batch must be to be trained on; a failed one quarantines the batch."""
+
+    min_items: PositiveInt = Field(default=4, description="Fewest kept items that can be trained on at all")
+    min_quality: float = Field(default=7.0, ge=0, le=10, description="Least quality score out of 10")
+    max_dropped_share: float = Field(default=0.2, ge=0, le=1, description="Largest share of items dropped")
+
+
+class Gates(_Model):
+    """Hard rules over the evidence: one that fails rejects, and nobody can override it."""
+
+    min_golden_items: PositiveInt = Field(default=20, description="Smallest golden set that can decide; below: review")
+    min_wer_improvement: float = Field(default=0.0, ge=0, description="Least gain on the primary metric (003)")
+    require_significance: bool = Field(default=True, description="The gain's lower bound must exceed the least gain")
+    max_degraded_share: float = Field(
+        default=0.1, ge=0, le=1, description="Most golden items clearly worse than before (003 max_wer_degradation_rate)"
+    )
+    critical_degradation_threshold: float = Field(
+        default=0.1, ge=0, description="Largest relative loss of the primary metric on a critical suite (003)"
+    )
+    suite_degradation_threshold: float = Field(
+        default=0.2, ge=0, description="Largest relative loss on a benchmark or edge suite (003)"
+    )
+    max_latency_ratio: float = Field(default=1.5, gt=0, description="Candidate over production, seconds per unit")
+    max_size_ratio: float = Field(default=1.5, gt=0, description="Candidate over production, bytes of the servable")
+    max_primary: float | None = Field(default=None, description="Absolute bound on the primary metric, if any")
+
+
+class Policy(_Model):
+    """Everything a decision is made by. No policy, no deployment."""
+
+    primary: Margin = Field(description="The metric that decides, and its margin")
+    business: tuple[Margin, ...] = Field(default=(), description="Metrics whose gain may justify a non-inferior primary")
+    protected: tuple[SliceMargin, ...] = Field(default=(), description="Slices that must not be harmed")
+    critical_margin: float = Field(default=0.02, ge=0, description="Margin of the primary metric on critical suites")
+    data: DataGates = DataGates()
+    gates: Gates = Gates()
+    min_items_to_promote: PositiveInt = Field(
+        default=20, description="A batch with fewer kept items cannot promote a model without a person"
+    )
+    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="One-sided error of each bound")
+    resamples: int = Field(default=10_000, ge=1_000, description="Bootstrap resamples")
+    seed: int = Field(default=20_260_101, description="Seed of the resampling")
+    looks_budget: PositiveInt = Field(default=20, description="Decisions one golden version may serve before rotation")
+    bootstrap: Literal["review", "approve"] = Field(
+        default="review",
+        description="First version of a line: 'approve' releases the base model as version 1, recorded as such; "
+        "'review' leaves it to a person",
+    )
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the policy's canonical JSON."""
+        return sha256_json(self.model_dump(mode="json"))

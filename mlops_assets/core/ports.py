@@ -1,0 +1,340 @@
+"""What the lifecycle needs of the outside world, as small protocols; `wiring` chooses who fills them.
+
+Every effect here is idempotent under its key: at-least-once is assumed everywhere.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import JsonValue
+
+from mlops_assets.core.family import Family
+from mlops_assets.core.line import Limits, Line
+from mlops_assets.core.records import AssetRecord, CandidateModel, Decision, EvalReport, Record, ReviewAnswer
+from mlops_assets.core.tasks import Task, TaskResult
+
+Role = Literal["production", "candidate", "canary", "previous"]
+
+
+class ArtifactStore(Protocol):
+    """Bytes under their sha256. Pickles are refused by their magic bytes (Refused)."""
+
+    def put_bytes(self, data: bytes) -> str:
+        """Store bytes, return their digest."""
+        ...
+
+    def put_file(self, path: Path) -> str:
+        """Store a file's bytes, return their digest."""
+        ...
+
+    def put_folder(self, folder: Path) -> str:
+        """Store a folder's files and its tree; return the tree's digest."""
+        ...
+
+    def read_bytes(self, digest: str) -> bytes:
+        """Return stored bytes; NotFound if absent, Corrupt if they are not what the digest says."""
+        ...
+
+    def folder(self, digest: str) -> Path:
+        """Return a local, verified, read-only copy of a stored folder."""
+        ...
+
+    def file(self, digest: str) -> Path:
+        """Return a local, verified path to stored bytes."""
+        ...
+
+    def size(self, digest: str) -> int:
+        """Return the total bytes of a stored file or folder."""
+        ...
+
+    def has(self, digest: str) -> bool:
+        """Say whether a digest is stored."""
+        ...
+
+
+class Batch(Record):
+    """A row of the batch table."""
+
+    line: str
+    batch_id: str
+    sha256: str
+    sequence: int
+    contributor: str
+    source: str
+    filename: str
+    received_at: str
+
+
+class Claim(Record):
+    """The answer to a claim: the batch, and whether its bytes were already there."""
+
+    batch: Batch
+    duplicate: bool
+
+
+class Batches(Protocol):
+    """The batches of every line; content sha256 is unique per line."""
+
+    def claim(self, line: str, sha256: str, *, contributor: str, source: str, filename: str) -> Claim:
+        """Register bytes as a batch, or return the one that has them."""
+        ...
+
+    def get(self, line: str, batch_id: str) -> Batch:
+        """Return one batch; NotFound names the line's latest ones."""
+        ...
+
+    def list(self, line: str) -> list[Batch]:
+        """Return a line's batches in order of arrival."""
+        ...
+
+
+class Records(Protocol):
+    """The latest record of each asset of each batch, and all earlier ones."""
+
+    def put(self, asset: str, record: AssetRecord) -> None:
+        """Store a record; the same digest twice is one."""
+        ...
+
+    def get(self, line: str, batch_id: str, asset: str) -> AssetRecord | None:
+        """Return the latest record of an asset, or None."""
+        ...
+
+    def history(self, line: str, batch_id: str, asset: str) -> list[AssetRecord]:
+        """Return every record of an asset, oldest first."""
+        ...
+
+    def forget(self, line: str, batch_id: str, asset: str) -> None:
+        """Make an asset count as not made for this batch (its history stays)."""
+        ...
+
+
+class LedgerEntry(Record):
+    """One link of the hash chain; `hash` is the sha256 of the canonical JSON of all other fields."""
+
+    sequence: int
+    kind: str
+    line: str
+    batch_id: str | None
+    actor: str
+    body: dict[str, JsonValue]
+    at: str
+    previous: str
+    hash: str
+
+
+class Ledger(Protocol):
+    """Append-only, hash-chained history: who, what, when, why."""
+
+    def append(
+        self, kind: str, line: str, *, actor: str, body: Mapping[str, JsonValue], batch_id: str | None = None, key: str
+    ) -> LedgerEntry:
+        """Append an entry; a second append with the same key returns the first entry unchanged."""
+        ...
+
+    def entries(self, line: str | None = None, kind: str | None = None) -> list[LedgerEntry]:
+        """Return entries in order."""
+        ...
+
+    def verify(self) -> list[str]:
+        """Return a sentence for every broken, changed or missing link; an empty list means the chain holds."""
+        ...
+
+
+class Version(Record):
+    """One released version of a line."""
+
+    line: str
+    version: int
+    servable: str
+    model: str
+    batch_id: str | None
+    decision_id: str | None
+    parent_version: int | None
+    deployed_at: str
+
+
+class Pointer(Record):
+    """Which version has which role now; `revision` grows with every move."""
+
+    line: str
+    revision: int
+    roles: dict[Role, int]
+
+
+class Versions(Protocol):
+    """Versions and the roles they hold; roles move by compare-and-set only."""
+
+    def add(
+        self,
+        line: str,
+        *,
+        servable: str,
+        model: str,
+        batch_id: str | None,
+        decision_id: str | None,
+        parent_version: int | None,
+    ) -> Version:
+        """Number and store a version; one per (line, decision_id): the second call returns the first."""
+        ...
+
+    def get(self, line: str, version: int) -> Version:
+        """Return a version; NotFound lists those there are."""
+        ...
+
+    def list(self, line: str) -> list[Version]:
+        """Return a line's versions, oldest first."""
+        ...
+
+    def pointer(self, line: str) -> Pointer:
+        """Return the current roles (revision 0 and no roles for a new line)."""
+        ...
+
+    def move(self, line: str, expected: Pointer, roles: Mapping[Role, int]) -> Pointer:
+        """Set all roles if the pointer is still `expected`, else raise Stale."""
+        ...
+
+
+class Review(Record):
+    """A question to a person."""
+
+    decision_id: str
+    line: str
+    batch_id: str
+    question: str
+    asked_at: str
+    production_version: int | None
+    contributor: str
+    answer: ReviewAnswer | None = None
+
+
+class Reviews(Protocol):
+    """Questions and their one answer."""
+
+    def ask(self, review: Review) -> Review:
+        """Store a question; the same decision twice is one."""
+        ...
+
+    def get(self, decision_id: str) -> Review:
+        """Return a review; NotFound lists the open ones."""
+        ...
+
+    def answer(self, decision_id: str, answer: ReviewAnswer) -> Review:
+        """Store the answer; the first wins: the same answer again changes nothing, another one raises Refused."""
+        ...
+
+    def list(self, line: str | None = None, open_only: bool = False) -> list[Review]:
+        """Return reviews, oldest first."""
+        ...
+
+
+class Leases(Protocol):
+    """Mutual exclusion across processes and hosts that survives a holder's death."""
+
+    def hold(self, name: str, *, holder: str, wait_seconds: float) -> AbstractContextManager[None]:
+        """Hold `name`, renewing it until the block ends; Busy if another live holder keeps it longer than `wait_seconds`.
+
+        Re-entrant for the same holder in the same process.
+        """
+        ...
+
+    def holder(self, name: str) -> str | None:
+        """Return who holds a name now, if anyone does."""
+        ...
+
+
+class Alert(Record):
+    """A message to the team about one incident; one alert per `key` is delivered."""
+
+    key: str
+    title: str
+    text: str
+    line: str
+
+
+class Alerts(Protocol):
+    """Messages to people; delivery never blocks or breaks the chain."""
+
+    def send(self, alert: Alert) -> None:
+        """Queue an alert once per key and try to deliver what is queued."""
+        ...
+
+    def deliver(self) -> int:
+        """Try to deliver everything queued; return how many are still waiting."""
+        ...
+
+
+class Tracker(Protocol):
+    """Runs, lineage and the model registry as people see them; a mirror, never an authority.
+
+    When the tracker is away, calls are queued and replayed once by `reconcile`.
+    """
+
+    def training(self, line: Line, candidate: CandidateModel, parameters: Mapping[str, Any]) -> str | None:
+        """Record a training run with its inputs, parameters and curve; return its id."""
+        ...
+
+    def evaluation(self, line: Line, candidate: CandidateModel, report: EvalReport, page: str) -> str | None:
+        """Record metrics and the HTML report on the candidate's run."""
+        ...
+
+    def release(self, version: Version, decision: Decision | None, card: str) -> str | None:
+        """Register a version with its lineage tags and card; return the registry's version id."""
+        ...
+
+    def roles(self, line: str, pointer: Pointer) -> None:
+        """Make the registry's aliases equal to the pointer's roles."""
+        ...
+
+    def reconcile(self) -> int:
+        """Replay what is queued; return how many calls still wait."""
+        ...
+
+    def link(self, run_id: str) -> str | None:
+        """Return an address where a person can look at a run, if there is one."""
+        ...
+
+
+class Compute(Protocol):
+    """Runs a task in a process of its own, under limits; TaskFailed says how it ended if it gave no result."""
+
+    def run(self, task: Task, limits: Limits) -> TaskResult:
+        """Run one task to its result."""
+        ...
+
+
+class Serving(Protocol):
+    """The pointer a serving process reads: which bytes are live for a line."""
+
+    def publish(self, line: str, pointer: Pointer, version: Version) -> None:
+        """Point at a version's servable folder, atomically; a pointer older than the published one is ignored."""
+        ...
+
+    def live(self, line: str) -> dict[str, JsonValue] | None:
+        """Return what is published: version, digest, path, revision."""
+        ...
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Every port, filled; the one argument that verbs share."""
+
+    home: Path
+    root: Path
+    store: ArtifactStore
+    batches: Batches
+    records: Records
+    ledger: Ledger
+    versions: Versions
+    reviews: Reviews
+    leases: Leases
+    alerts: Alerts
+    tracker: Tracker
+    compute: Compute
+    serving: Serving
+    family: Callable[[str], Family]
+    lines: Callable[[], Sequence[Line]]
+    code_version: str
+    checkpoints_url: str

@@ -1,0 +1,96 @@
+"""Work that runs in a process of its own: typed requests and results, exchanged as JSON files.
+
+The worker (`python -m mlops_assets.worker REQUEST RESULT`) reads one request and writes one result. Paths are
+absolute and local; moving bytes in and out of the artifact store is the caller's part.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from mlops_assets.core.family import Checked, Trained
+from mlops_assets.core.records import Record
+
+
+class CheckTask(Record):
+    """Check an extracted batch and write its dataset."""
+
+    task: Literal["check"] = "check"
+    family: str
+    config: dict[str, Any]
+    folder: str
+    out: str
+    progress: str = Field(description="File that progress messages are appended to, one JSON document a line")
+
+
+class BaseTask(Record):
+    """Write the base model of a line: a model folder and its servable."""
+
+    task: Literal["base"] = "base"
+    family: str
+    config: dict[str, Any]
+    model: str
+    servable: str
+    progress: str
+
+
+class TrainTask(Record):
+    """Fine-tune `parent` and export the result."""
+
+    task: Literal["train"] = "train"
+    family: str
+    config: dict[str, Any]
+    data: str
+    held_out: str
+    parent: str
+    seed: int
+    run_dir: str = Field(description="Holds checkpoints; the result is in run_dir/model and run_dir/servable")
+    progress: str
+
+
+class ScoreTask(Record):
+    """Load a servable in a fresh process and predict every item of the given datasets."""
+
+    task: Literal["score"] = "score"
+    family: str
+    config: dict[str, Any]
+    servable: str
+    datasets: dict[str, str] = Field(description="Set name to dataset folder")
+    out: str = Field(description="Folder for <set name>.jsonl, one prediction a line in item order")
+    progress: str
+
+
+class BaseResult(Record):
+    """A base model was written."""
+
+    task: Literal["base"] = "base"
+
+
+class CheckResult(Record):
+    """A batch was checked."""
+
+    task: Literal["check"] = "check"
+    checked: Checked
+
+
+class TrainResult(Record):
+    """A model was trained and exported."""
+
+    task: Literal["train"] = "train"
+    trained: Trained
+
+
+class ScoreResult(Record):
+    """Predictions were written."""
+
+    task: Literal["score"] = "score"
+    load_seconds: float
+    predict_seconds: dict[str, float] = Field(description="By set name")
+    units: dict[str, float] = Field(description="By set name, in the family's unit")
+
+
+Task = Annotated[CheckTask | BaseTask | TrainTask | ScoreTask, Field(discriminator="task")]
+TaskResult = Annotated[CheckResult | BaseResult | TrainResult | ScoreResult, Field(discriminator="task")]
+
+TASK: TypeAdapter[Task] = TypeAdapter(Task)
+TASK_RESULT: TypeAdapter[TaskResult] = TypeAdapter(TaskResult)
