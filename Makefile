@@ -1,0 +1,65 @@
+# Two commands: `make demo` and `make test`. Each does its own set-up, in .venv and data/, without root.
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+BIN := .venv/bin
+EXTRAS := speech,demo,dev
+# BLAS and OpenMP threads that spin on a busy machine cost ten times what they give.
+export OMP_WAIT_POLICY := passive
+export HF_HUB_DISABLE_TELEMETRY := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: help setup demo test test-all up check format benchmarks screenshots constraints clean
+
+help:           ## what there is
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/.ready data/packages/.ready   ## virtual environment, base weights, sample data (done once)
+
+demo: setup     ## the whole loop on sample speech data
+	@$(BIN)/mlops demo
+
+test: setup     ## every test but the slow ones
+	@$(BIN)/python -m pytest
+
+test-all: setup ## every test
+	@$(BIN)/python -m pytest -m "slow or not slow"
+
+up: setup       ## Dagster UI and daemon, MLflow UI; Ctrl-C stops them
+	@$(BIN)/mlops up
+
+check: .venv/.ready   ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+format: .venv/.ready  ## let ruff write
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+benchmarks: setup     ## every figure of the README
+	@for file in benchmarks/figures/*.py; do $(BIN)/python $$file; done
+
+screenshots: setup    ## the pictures in docs/ (needs a Chromium)
+	@$(BIN)/python docs/screenshots.py
+
+constraints:    ## write constraints.txt anew from the newest releases
+	$(PYTHON) -m venv .venv/renew
+	.venv/renew/bin/pip install -q -e '.[speech,vision,scale,cloud,demo,dev]'
+	(head -1 constraints.txt; .venv/renew/bin/pip freeze --exclude-editable | sed -E 's/\+cpu//' | sort -f) > .venv/constraints.txt
+	mv .venv/constraints.txt constraints.txt && rm -r .venv/renew
+
+clean:          ## remove the environment and what was fetched (never MLOPS_HOME)
+	rm -rf .venv data/packages data/models
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version). Set one with: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing the pinned environment into .venv (about 2 minutes, once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+data/packages/.ready: .venv/.ready data/fetch.py
+	@$(BIN)/python data/fetch.py
+	@mkdir -p data/packages && touch $@
