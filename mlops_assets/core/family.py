@@ -14,7 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, JsonValue
 
-from mlops_assets.core.records import CurvePoint, Finding, Item, Origin, Record
+from mlops_assets.core.records import Check, CurvePoint, Finding, Item, Origin, Record
 
 
 class MetricSpec(Record):
@@ -131,6 +131,10 @@ class Family(Protocol):
 
     def score(self, items: Sequence[Item], predictions: Sequence[JsonValue]) -> list[dict[str, ItemScore]]:
         """Return, per item, the score of every metric."""
+        ...
+
+    def diagnose(self, config: BaseModel) -> list[Check]:
+        """Say what this machine has and lacks for the family (`mlops doctor`); `explanation` says what to do."""
         ...
 
     def show(self, prediction: JsonValue) -> str:

@@ -43,7 +43,10 @@ class Gates(_Model):
     min_wer_improvement: float = Field(default=0.0, ge=0, description="Least gain on the primary metric (003)")
     require_significance: bool = Field(default=True, description="The gain's lower bound must exceed the least gain")
     max_degraded_share: float = Field(
-        default=0.1, ge=0, le=1, description="Most golden items clearly worse than before (003 max_wer_degradation_rate)"
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Most golden items clearly worse than before (003 max_wer_degradation_rate)",
     )
     critical_degradation_threshold: float = Field(
         default=0.1, ge=0, description="Largest relative loss of the primary metric on a critical suite (003)"
@@ -60,7 +63,9 @@ class Policy(_Model):
     """Everything a decision is made by. No policy, no deployment."""
 
     primary: Margin = Field(description="The metric that decides, and its margin")
-    business: tuple[Margin, ...] = Field(default=(), description="Metrics whose gain may justify a non-inferior primary")
+    business: tuple[Margin, ...] = Field(
+        default=(), description="Metrics whose gain may justify a non-inferior primary"
+    )
     protected: tuple[SliceMargin, ...] = Field(default=(), description="Slices that must not be harmed")
     critical_margin: float = Field(default=0.02, ge=0, description="Margin of the primary metric on critical suites")
     data: DataGates = DataGates()

@@ -1,0 +1,162 @@
+"""`mlops submit`, `run`, `batches`, `show` and `status`: a batch from a file to its end."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from mlops_assets.cli import progress
+from mlops_assets.cli.context import BatchId, LineName, actor, batch_id, line, platform
+from mlops_assets.cli.output import Exit, Json, answer, console, table
+from mlops_assets.core.errors import NotFound, UsageError
+from mlops_assets.core.line import Line
+from mlops_assets.core.records import ASSETS
+from mlops_assets.lifecycle import ingest
+from mlops_assets.lifecycle import status as lifecycle_status
+
+ENDED = ("DEPLOYED", "REJECTED", "QUARANTINED", "PENDING_REVIEW", "ROLLED_BACK")
+
+
+def submit(
+    name: LineName,
+    path: Annotated[Path, typer.Argument(help="A file, folder or zip.")],
+    contributor: Annotated[str | None, typer.Option(help="Whose data this is; default: you.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the batch to its end (needs `mlops up`).")] = False,
+    json: Json = False,
+) -> None:
+    """Turn a file, folder or zip into a batch; the same bytes again give the batch they already are."""
+    chosen = line(name)
+    if not path.exists():
+        raise NotFound(f"There is nothing at {path}.", "Name a file, a folder or a zip.")
+    record, duplicate = ingest.ingest(platform(), chosen, path, contributor=contributor or actor(), source="cli")
+    document: dict[str, Any] = {
+        "batch_id": record.batch_id,
+        "line": name,
+        "duplicate_of": record.batch_id if duplicate else None,
+    }
+    if not wait:
+        note = " (these bytes were already there)" if duplicate else ""
+        todo = f"\nnext: mlops run {name} {record.batch_id}" if not duplicate else ""
+        answer(document, lambda out: out.print(f"{record.batch_id}{note}{todo}", markup=False, highlight=False))
+        return
+    with progress.bar(platform(), [(chosen, record.batch_id)]) as bar:
+        bar.wait_for(lambda: lifecycle_status.show(platform(), chosen, record.batch_id)["status"] in ENDED)
+    _end(chosen, record.batch_id, {"duplicate_of": document["duplicate_of"]})
+
+
+def run(
+    name: LineName,
+    batch: BatchId,
+    until: Annotated[str | None, typer.Option(metavar="ASSET", help="Stop after this asset.")] = None,
+    json: Json = False,
+) -> None:
+    """Materialize a batch's chain here, without a daemon; what is already made is not made again."""
+    from mlops_assets.components.running import run_batch
+
+    chosen, known = line(name), batch_id(line(name).line, batch)
+    if until is not None and until not in ASSETS:
+        raise UsageError(f"'{until}' is no asset.", f"The assets are: {', '.join(ASSETS)}.")
+    with progress.bar(platform(), [(chosen, known)]):
+        outcome = run_batch(platform(), chosen, known, until=until)
+    if until is not None and outcome.success:
+        answer(lifecycle_status.show(platform(), chosen, known), lambda out: out.print(f"{until} is made."))
+        return
+    _end(chosen, known)
+
+
+def batches(name: LineName, json: Json = False) -> None:
+    """List a line's batches in order of arrival."""
+    chosen = line(name)
+    rows = [lifecycle_status.show(platform(), chosen, each.batch_id) for each in platform().batches.list(name)]
+    answer(rows, lambda out: out.print(table(f"Batches of {name}", *_batch_rows(rows))))
+
+
+def show(name: LineName, batch: BatchId, json: Json = False) -> None:
+    """Show all there is to know about one batch."""
+    chosen = line(name)
+    document = lifecycle_status.show(platform(), chosen, batch_id(name, batch))
+    answer(document, lambda out: describe(out, document))
+
+
+def status(
+    name: Annotated[str | None, typer.Argument(metavar="[LINE]")] = None,
+    days: Annotated[int, typer.Option(min=1, help="How far back to look.")] = 30,
+    json: Json = False,
+) -> None:
+    """Show what serves, what waits, and how batches of the last days ended."""
+    since = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+    chosen = [line(name)] if name else list(platform().lines())
+    rows = []
+    for known in chosen:
+        recent = [batch for batch in platform().batches.list(known.line) if batch.received_at >= since]
+        ends = [lifecycle_status.show(platform(), known, batch.batch_id)["status"] for batch in recent]
+        roles = platform().versions.pointer(known.line).roles
+        rows.append(
+            {
+                "line": known.line,
+                "production": roles.get("production"),
+                "previous": roles.get("previous"),
+                "batches": {end: ends.count(end) for end in sorted(set(ends))},
+                "waiting_for_a_person": len(platform().reviews.list(known.line, open_only=True)),
+                "busy": platform().leases.holder(f"line:{known.line}"),
+            }
+        )
+    columns = ("line", "production", "previous", "batches", "waiting_for_a_person", "busy")
+    cells = [
+        [", ".join(f"{n} {end}" for end, n in row[key].items()) if key == "batches" else row[key] for key in columns]
+        for row in rows
+    ]
+    answer(rows, lambda out: out.print(table(f"The last {days} days", columns, cells)))
+
+
+def describe(out: Console, document: dict[str, Any]) -> None:
+    """Print one batch for people."""
+    out.print(f"{document['line']} {document['batch_id']}: {document['status']}", style="bold", markup=False)
+    items = document["items"] or {}
+    if items:
+        dropped = ", ".join(f"{count} {code}" for code, count in items["dropped"].items()) or "none"
+        out.print(f"items: {items['kept']} kept, dropped: {dropped}; quality {document['quality_score']:.1f}/10")
+    if document["metrics"]:
+        out.print(table("", *metric_rows(document["metrics"])))
+    for reason in document["reasons"]:
+        out.print(f"- {reason}", markup=False)
+    for key in ("verdict", "deployment_status", "version", "decision_id", "quarantine_path", "mlflow_run_id"):
+        if document[key] is not None:
+            out.print(f"{key}: {document[key]}", markup=False)
+
+
+def metric_rows(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[list[object]]]:
+    """Return the columns and rows of a metrics table; figures from synthetic data say so."""
+    columns = ("metric", "baseline", "production", "candidate", "gain", "95 % bounds", "n", "data")
+    rows = []
+    for name, each in metrics.items():
+        bounds = "" if each["lower"] is None else f"{each['lower']:+.4f} .. {each['upper']:+.4f}"
+        gain = None if each["delta"] is None else f"{each['delta']:+.4f}"
+        systems = [None if each[key] is None else f"{each[key]:.4f}" for key in ("baseline", "production", "candidate")]
+        rows.append([name, *systems, gain, bounds, each["n"], each["origin"]])
+    return columns, rows
+
+
+def _batch_rows(rows: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[list[object]]]:
+    columns = ("batch_id", "status", "contributor", "kept", "verdict", "deployment_status", "version")
+    return columns, [
+        [(row["items"] or {}).get("kept") if key == "kept" else row[key] for key in columns] for row in rows
+    ]
+
+
+def exit_code(document: dict[str, Any]) -> Exit:
+    """Return how a batch's end is told to a shell."""
+    if document["deployment_status"] == "SUCCESS":
+        return Exit.DONE
+    crashed = document["deployment_status"] in (None, "ERROR") and document["status"] not in ("QUARANTINED",)
+    return Exit.FAILED if crashed else Exit.NOT_DEPLOYED
+
+
+def _end(chosen: Line, known: str, extra: dict[str, Any] | None = None) -> None:
+    document = {**lifecycle_status.show(platform(), chosen, known), **(extra or {})}
+    answer(document, lambda out: describe(out, document))
+    if document["status"] == "PENDING_REVIEW":
+        console.print(f"next: mlops reviews approve|reject {document['decision_id'][:12]} --reason TEXT", markup=False)
+    raise typer.Exit(exit_code(document))

@@ -1,0 +1,48 @@
+"""What every command needs: the platform, a line by name, and who is asking."""
+
+import getpass
+import os
+from functools import cache
+from typing import Annotated
+
+import typer
+
+from mlops_assets import wiring
+from mlops_assets.core.errors import NotFound
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Platform
+
+LineName = Annotated[str, typer.Argument(metavar="LINE", help="Name of a model line; `mlops lines` lists them.")]
+BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="Batch id, or the start of one.")]
+
+
+@cache
+def platform() -> Platform:
+    """Return the platform of this process's settings."""
+    return wiring.platform()
+
+
+def line(name: str) -> Line:
+    """Return the line of that name; NotFound lists those there are."""
+    known = {line.line: line for line in platform().lines()}
+    if name not in known:
+        raise NotFound(f"There is no line '{name}'.", f"The lines are: {', '.join(sorted(known)) or 'none'}.")
+    return known[name]
+
+
+def batch_id(name: str, prefix: str) -> str:
+    """Complete the start of a batch id; NotFound when none or several match."""
+    batches = [batch.batch_id for batch in platform().batches.list(name)]
+    matches = [known for known in batches if known.startswith(prefix)]
+    if prefix in batches:
+        return prefix
+    if len(matches) != 1:
+        known = ", ".join(matches or batches[-5:]) or "none yet"
+        problem = "fits several batches" if matches else "is no batch"
+        raise NotFound(f"'{prefix}' {problem} of {name}.", f"{'Candidates' if matches else 'Latest'}: {known}.")
+    return matches[0]
+
+
+def actor() -> str:
+    """Return the name that the ledger shows for this person: MLOPS_ACTOR, else the login name."""
+    return os.environ.get("MLOPS_ACTOR") or getpass.getuser()

@@ -1,0 +1,119 @@
+"""`mlops doctor`: what is installed, reachable or misconfigured, and what to do about it."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from mlops_assets import wiring
+from mlops_assets.cli.output import Exit, Json, answer, table
+from mlops_assets.core.errors import PlatformError
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Platform
+from mlops_assets.core.records import Record
+
+FREE_GB = 5
+
+
+class Diagnosis(Record):
+    """One thing that was looked at."""
+
+    name: str
+    state: str
+    found: str
+    todo: str = ""
+
+
+def doctor(json: Json = False) -> None:
+    """Say what is missing or wrong, and what to do about it; exit 1 if something stops the platform."""
+    found = list(_diagnose())
+    answer(
+        [each.model_dump(mode="json") for each in found],
+        lambda out: out.print(
+            table("mlops doctor", ("", "what", "found", "do"), [(d.state, d.name, d.found, d.todo) for d in found])
+        ),
+    )
+    raise typer.Exit(Exit.FAILED if any(each.state == "FAIL" for each in found) else Exit.DONE)
+
+
+def _ok(name: str, found: str) -> Diagnosis:
+    return Diagnosis(name=name, state="ok", found=found)
+
+
+def _warn(name: str, found: str, todo: str) -> Diagnosis:
+    return Diagnosis(name=name, state="warn", found=found, todo=todo)
+
+
+def _fail(name: str, found: str, todo: str) -> Diagnosis:
+    return Diagnosis(name=name, state="FAIL", found=found, todo=todo)
+
+
+def _diagnose() -> Iterator[Diagnosis]:
+    yield _ok("python", f"{sys.version.split()[0]} on {sys.platform}")
+    try:
+        settings = wiring.settings()
+    except PlatformError as error:
+        yield _fail("settings", error.what, error.todo)
+        return
+    yield from _home(settings.home)
+    try:
+        platform = wiring.platform()
+        lines = list(platform.lines())
+    except (PlatformError, OSError) as error:
+        yield _fail("platform", str(error), "Mend the above, then try again.")
+        return
+    yield from _state(platform)
+    if settings.alert_urls:
+        yield _ok("alerts", f"{len(settings.alert_urls)} addresses")
+    else:
+        yield _warn("alerts", "no address: alerts go to the log only", "Set MLOPS_ALERT_URLS (see .env.example).")
+    for line in lines:
+        yield from _line(platform, settings, line)
+
+
+def _home(home: Path) -> Iterator[Diagnosis]:
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    if not os.access(existing, os.W_OK):
+        yield _fail("home", f"{home} cannot be written", "Set MLOPS_HOME to a folder that you own.")
+        return
+    free = shutil.disk_usage(existing).free / 1e9
+    if free < FREE_GB:
+        yield _warn("disk", f"{free:.1f} GB free for {home}", f"Free {FREE_GB} GB, or set MLOPS_HOME elsewhere.")
+    else:
+        yield _ok("home", f"{home} ({free:.0f} GB free)")
+
+
+def _state(platform: Platform) -> Iterator[Diagnosis]:
+    broken = platform.ledger.verify()
+    if broken:
+        yield _fail("ledger", "; ".join(broken[:3]), "Restore the database from a backup: history was changed.")
+    else:
+        yield _ok("ledger", f"{len(platform.ledger.entries())} entries, chain holds")
+    waiting = platform.alerts.deliver()
+    if waiting:
+        yield _warn("alerts", f"{waiting} could not be delivered yet", "Check MLOPS_ALERT_URLS and the network.")
+    calls = platform.tracker.reconcile()
+    if calls:
+        yield _warn("mlflow", f"{calls} calls wait for the tracking server", "Check MLOPS_TRACKING_URI.")
+    else:
+        yield _ok("mlflow", "reachable")
+
+
+def _line(platform: Platform, settings: wiring.Settings, line: Line) -> Iterator[Diagnosis]:
+    try:
+        family = platform.family(line.family)
+        config = family.Config.model_validate(line.config)
+    except PlatformError as error:
+        yield _fail(line.line, error.what, error.todo)
+        return
+    for check in family.diagnose(config):
+        name = f"{line.line}: {check.name}"
+        yield _ok(name, str(check.observed)) if check.passed else _warn(name, str(check.observed), check.explanation)
+    for known in (line.golden, *line.suites):
+        if not (settings.root / known.path).exists():
+            what = f"{line.line}: {known.path}"
+            todo = "Run `make setup`, or put the set there."
+            yield _warn(what, "optional set is absent", todo) if known.optional else _fail(what, "set is absent", todo)

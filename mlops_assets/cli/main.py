@@ -1,0 +1,39 @@
+"""The `mlops` command: one module per noun, assembled here."""
+
+import typer
+
+from mlops_assets.cli import batches, decisions, demo, doctor, lines, quarantine, reviews, up, versions
+from mlops_assets.cli.output import fail
+from mlops_assets.core.errors import PlatformError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Models in production that keep improving by themselves, safely.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but not deployed.",
+)
+app.command("demo")(demo.demo)
+app.command("up")(up.up)
+app.command("doctor")(doctor.doctor)
+app.command("lines")(lines.lines)
+app.command("submit")(batches.submit)
+app.command("run")(batches.run)
+app.command("batches")(batches.batches)
+app.command("show")(batches.show)
+app.command("status")(batches.status)
+app.command("versions")(versions.versions)
+app.command("lineage")(versions.lineage)
+app.command("rollback")(versions.rollback)
+app.add_typer(decisions.app, name="decisions")
+app.add_typer(reviews.app, name="reviews")
+app.add_typer(lines.policy, name="policy")
+app.add_typer(quarantine.app, name="quarantine")
+
+
+def main() -> None:
+    """Run the command; a platform error becomes a sentence and an exit code."""
+    try:
+        app()
+    except PlatformError as error:
+        fail(error)

@@ -1,0 +1,80 @@
+"""One way to answer: a table for people, or with `--json` one document on stdout and everything else on stderr.
+
+Libraries print to stdout as they like. In JSON mode file descriptor 1 is therefore pointed at stderr for the whole
+process, and only `answer` and `fail` write to what stdout was.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mlops_assets.core.errors import PlatformError, UsageError
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_DEPLOYED = 3
+
+
+console = Console(stderr=True, highlight=False)
+_document_fd: int | None = None
+
+
+def _claim_stdout(wanted: bool) -> bool:
+    global _document_fd
+    if wanted and _document_fd is None:
+        sys.stdout.flush()
+        _document_fd = os.dup(1)
+        os.dup2(2, 1)
+    return wanted
+
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON document on stdout.", callback=_claim_stdout, is_eager=True),
+]
+
+
+def answer(document: Any, human: Callable[[Console], None]) -> None:
+    """Print `document` in JSON mode, else let `human` print to a console on stdout."""
+    if _document_fd is None:
+        human(Console(highlight=False))
+    else:
+        os.write(_document_fd, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def fail(error: PlatformError) -> NoReturn:
+    """Print what happened and what to do about it, and exit with 1 (2 for wrong usage)."""
+    if _document_fd is not None:
+        answer({"error": error.what, "todo": error.todo}, lambda _: None)
+    console.print(f"[bold red]error:[/] {_escape(error.what)}")
+    if error.todo:
+        console.print(f"  [bold]do:[/] {_escape(error.todo)}")
+    raise SystemExit(Exit.USAGE if isinstance(error, UsageError) else Exit.FAILED)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """Build a plain table; cells are shown as text, never read as markup."""
+    made = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(_escape("" if cell is None else str(cell)) for cell in row))
+    return made
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

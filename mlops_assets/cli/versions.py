@@ -1,0 +1,59 @@
+"""`mlops versions`, `lineage` and `rollback`: what served, where it came from, and the way back."""
+
+from typing import Annotated
+
+import typer
+
+from mlops_assets.cli.context import LineName, actor, line, platform
+from mlops_assets.cli.output import Json, answer, console, table
+from mlops_assets.core.records import AssetRecord
+from mlops_assets.lifecycle import release, status
+
+
+def versions(name: LineName, json: Json = False) -> None:
+    """List a line's versions and the roles they hold."""
+    rows = status.versions(platform(), line(name))
+    columns = ("version", "roles", "batch_id", "decision_id", "digest", "deployed_at")
+    answer(
+        rows,
+        lambda out: out.print(
+            table(
+                f"Versions of {name}",
+                columns,
+                [[_short(row[key]) if key != "roles" else ", ".join(row["roles"]) for key in columns] for row in rows],
+            )
+        ),
+    )
+
+
+def lineage(name: LineName, version: Annotated[int, typer.Argument(min=1)], json: Json = False) -> None:
+    """Show what a version was made from: decision, report, candidate, data, batch, and the version before it."""
+    chosen = platform().versions.get(line(name).line, version)
+    chain: list[dict[str, object]] = []
+    if chosen.batch_id:
+        for asset in ("raw_batch", "validated_data", "candidate_model", "eval_report", "decision", "deployed_version"):
+            record = platform().records.get(name, chosen.batch_id, asset)
+            if isinstance(record, AssetRecord):
+                chain.append({"asset": asset, "digest": record.digest, "parents": record.parents})
+    document = {**chosen.model_dump(mode="json"), "chain": chain}
+    rows = [(link["asset"], _short(link["digest"]), ", ".join(link["parents"])) for link in chain]  # type: ignore[arg-type]
+    title = f"{name} v{version} from {chosen.batch_id or 'the base model'}, after v{chosen.parent_version or '-'}"
+    answer(document, lambda out: out.print(table(title, ("asset", "digest", "made from"), rows)))
+
+
+def rollback(
+    name: LineName,
+    reason: Annotated[str, typer.Option(help="Why; it is written into the ledger.")],
+    to: Annotated[int | None, typer.Option(help="Version to serve again; default: the previous one.")] = None,
+    json: Json = False,
+) -> None:
+    """Serve an earlier version again."""
+    pointer = release.rollback(platform(), line(name), to=to, reason=reason, actor=actor())
+    live = platform().serving.live(name)
+    document = {"line": name, "roles": pointer.roles, "revision": pointer.revision, "serving": live}
+    answer(document, lambda out: out.print(f"{name} serves v{pointer.roles['production']} again."))
+    console.print(f"[dim]ledger: rolled_back by {actor()}[/]")
+
+
+def _short(value: object) -> object:
+    return value[:12] if isinstance(value, str) and len(value) == 64 else value
