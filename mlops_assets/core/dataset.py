@@ -40,7 +40,7 @@ def item_input(folder: Path, item: Item) -> Path | JsonValue:
 
 
 def merge(out: Path, parts: Iterable[tuple[Path, Iterable[Item]]]) -> int:
-    """Write one dataset from chosen items of several; a file is linked where possible, names stay (they are digests)."""
+    """Write one dataset from chosen items of several; file names stay, for they are digests; return the count."""
     chosen: list[Item] = []
     for folder, items in parts:
         for item in items:

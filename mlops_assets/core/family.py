@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from mlops_assets.core.records import Check, CurvePoint, Finding, Item, Origin, Record
 
@@ -33,7 +33,7 @@ class Progress(Record):
     done: int
     total: int
     text: str = ""
-    values: dict[str, float] = {}
+    values: dict[str, float] = Field(default_factory=dict)
 
 
 Report = Callable[[Progress], None]
@@ -47,7 +47,7 @@ class Checked(Record):
     findings: tuple[Finding, ...]
     quality_score: float
     origin: Origin
-    statistics: dict[str, float] = {}
+    statistics: dict[str, float] = Field(default_factory=dict)
 
 
 class Trained(Record):
@@ -96,7 +96,7 @@ class Family(Protocol):
     Config: type[BaseModel]
 
     def check(self, folder: Path, out: Path, config: BaseModel, report: Report) -> Checked:
-        """Read an extracted batch in `folder`, keep or drop every item with a numbered reason, write the dataset `out`."""
+        """Read the extracted batch in `folder`, keep or drop items with numbered reasons, write the dataset `out`."""
         ...
 
     def leaks(self, items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:

@@ -46,7 +46,7 @@ class Gates(_Model):
         default=0.1,
         ge=0,
         le=1,
-        description="Most golden items clearly worse than before (003 max_wer_degradation_rate)",
+        description="Most golden items clearly worse (003 max_wer_degradation_rate)",
     )
     critical_degradation_threshold: float = Field(
         default=0.1, ge=0, description="Largest relative loss of the primary metric on a critical suite (003)"
@@ -63,9 +63,7 @@ class Policy(_Model):
     """Everything a decision is made by. No policy, no deployment."""
 
     primary: Margin = Field(description="The metric that decides, and its margin")
-    business: tuple[Margin, ...] = Field(
-        default=(), description="Metrics whose gain may justify a non-inferior primary"
-    )
+    business: tuple[Margin, ...] = Field(default=(), description="Metrics whose gain justifies a non-inferior primary")
     protected: tuple[SliceMargin, ...] = Field(default=(), description="Slices that must not be harmed")
     critical_margin: float = Field(default=0.02, ge=0, description="Margin of the primary metric on critical suites")
     data: DataGates = DataGates()

@@ -234,7 +234,7 @@ class Leases(Protocol):
     """Mutual exclusion across processes and hosts that survives a holder's death."""
 
     def hold(self, name: str, *, holder: str, wait_seconds: float) -> AbstractContextManager[None]:
-        """Hold `name`, renewing it until the block ends; Busy if another live holder keeps it longer than `wait_seconds`.
+        """Hold `name` and renew it until the block ends; Busy if another live holder keeps it beyond `wait_seconds`.
 
         Re-entrant for the same holder in the same process.
         """
