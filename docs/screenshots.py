@@ -1,0 +1,59 @@
+"""Make the pictures of the README from the running product: `make screenshots`, after `make demo`.
+
+Starts the Dagster UI on the current home, opens it in a headless Chromium and writes docs/*.png.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+from tenacity import retry, stop_after_delay, wait_fixed
+
+from mlops_assets import wiring
+
+DOCS = Path(__file__).parent
+CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+def main() -> None:
+    """Write every picture."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        sys.exit("No Chromium was found. On Debian: apt-get install chromium")
+    settings = wiring.settings()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    webserver = Path(sys.executable).parent / "dagster-webserver"
+    server = subprocess.Popen(
+        [webserver, "-w", settings.root / "workspace.yaml", "-p", str(port)],
+        env=os.environ | wiring.process_environment(),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
+            page = browser.new_page(viewport={"width": 1500, "height": 900}, device_scale_factor=1.5)
+            _open(page, f"http://127.0.0.1:{port}/locations/mlops_assets/asset-groups/speech/lineage")
+            page.get_by_text("candidate_model").first.wait_for(timeout=60_000)
+            page.wait_for_timeout(4_000)  # the graph is laid out by a web worker and says nothing when it is done
+            page.screenshot(path=DOCS / "asset-graph.png")
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@retry(stop=stop_after_delay(90), wait=wait_fixed(1), reraise=True)
+def _open(page: Page, url: str) -> None:
+    page.goto(url, timeout=30_000)
+
+
+if __name__ == "__main__":
+    main()
