@@ -1,0 +1,262 @@
+"""The composition root: settings in, a `Platform` with every port filled out.
+
+Definitions, command line and worker all come here; nothing else knows which adapter stands behind a port, and
+adapters are imported only when a platform is really made, so that loading definitions stays light.
+"""
+
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import pkgutil
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from dotenv import dotenv_values
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.nativetypes import NativeEnvironment
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from mlops_assets import families
+from mlops_assets.core.errors import ConfigError, MissingExtra
+from mlops_assets.core.family import Family
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Compute, Platform
+
+PACKAGE = Path(__file__).parent
+PREFIX = "MLOPS_"
+MODEL_LINE = "mlops_assets.components.ModelLine"
+
+
+class Settings(BaseSettings):
+    """Where state lives and who is told; every field is an environment variable MLOPS_<FIELD> or a line in .env."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, dotenv_filtering="match_prefix")
+
+    root: Path = Field(default=PACKAGE.parent, description="Project folder: workspace.yaml, data/, .env")
+    home: Path = Field(
+        default_factory=lambda data: data["root"] / "data" / "home", description="Folder that everything is written to"
+    )
+    database_url: str = Field(
+        default_factory=lambda data: f"sqlite:///{data['home']}/platform.db",
+        description="SQLAlchemy address of the platform's own tables",
+    )
+    artifacts_url: str = Field(
+        default_factory=lambda data: str(data["home"] / "artifacts"),
+        description="Folder or fsspec address of the artifact store",
+    )
+    tracking_uri: str = Field(
+        default_factory=lambda data: f"sqlite:///{data['home']}/mlflow.db", description="MLflow tracking address"
+    )
+    checkpoints_url: str = Field(
+        default_factory=lambda data: f"sqlite:///{data['home']}/checkpoints.db",
+        description="Address of the decision agent's checkpoints",
+    )
+    alert_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Apprise addresses that alerts go to, separated by spaces"
+    )
+    lines: Path | None = Field(default=None, description="Folder with more line YAMLs, beside those in the package")
+    actor: str | None = Field(default=None, description="Name that the ledger shows for commands; default: the login")
+
+    @field_validator("root", "home", "lines")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser().absolute()
+
+    @field_validator("alert_urls", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+
+def settings(**changes: Any) -> Settings:
+    """Read the environment and .env; ConfigError names the variable that is unknown or wrong."""
+    root = Path(os.environ.get(f"{PREFIX}ROOT", PACKAGE.parent))
+    dotenv = root / ".env"
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    given = {name for name in (*os.environ, *dotenv_values(dotenv)) if name.upper().startswith(PREFIX)}
+    if unknown := sorted(name for name in given if name.upper() not in known):
+        raise ConfigError(f"Unknown setting {', '.join(unknown)}.", f"The settings are: {', '.join(sorted(known))}.")
+    try:
+        return Settings(_env_file=dotenv, **changes)  # pyright: ignore[reportCallIssue]
+    except ValidationError as error:
+        problems = "; ".join(f"{PREFIX}{_key(each['loc']).upper()}: {each['msg']}" for each in error.errors())
+        raise ConfigError(
+            f"A setting is wrong. {problems}.", f"Correct it in the environment or in {dotenv}."
+        ) from None
+
+
+def platform(chosen: Settings | None = None, *, compute: Compute | None = None) -> Platform:
+    """Fill every port from settings; `compute` replaces the local processes that tasks run in."""
+    raise NotImplementedError
+
+
+def inbox(chosen: Settings, line: Line) -> Path:
+    """Return the folder that is watched for a line's uploads."""
+    return chosen.root / line.inbox if line.inbox else chosen.home / "inbox" / line.line
+
+
+def family(name: str) -> Family:
+    """Return the family of that name; ConfigError lists those on disk, MissingExtra names an absent package."""
+    module = f"{families.__name__}.{name}"
+    if importlib.util.find_spec(module) is None:
+        known = ", ".join(sorted(each.name for each in pkgutil.iter_modules(families.__path__)))
+        raise ConfigError(f"There is no family '{name}'.", f"The families are: {known}.")
+    with vendor_packages(name):
+        return importlib.import_module(module).FAMILY
+
+
+@contextmanager
+def vendor_packages(name: str) -> Iterator[None]:
+    """Turn the absence of a family's vendor package into a sentence that says how to install it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if not package or package == families.__name__.partition(".")[0]:
+            raise
+        extras = importlib.metadata.metadata("mlops_assets").get_all("Provides-Extra") or []
+        wanted = f"mlops_assets[{name}]" if name in extras else package
+        raise MissingExtra(
+            f"The {name} family needs the package '{package}', which is not installed.", f"pip install '{wanted}'"
+        ) from error
+
+
+def family_config(known: Family, values: dict[str, Any], *, where: str) -> BaseModel:
+    """Check a line's `config` by its family; ConfigError names place and key."""
+    try:
+        return known.Config.model_validate(values)
+    except ValidationError as error:
+        raise _wrong(where, error, prefix="config.") from None
+
+
+def thread_environment() -> dict[str, str]:
+    """Return the variables that pin the threads of BLAS, OpenMP and ML runtimes to this process's cores."""
+    cores = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    return dict.fromkeys(pools, cores) | {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def process_environment(chosen: Settings | None = None) -> dict[str, str]:
+    """Return what a server or daemon of this platform needs in its environment; Dagster's home is made."""
+    made = chosen or settings()
+    return {
+        "DAGSTER_HOME": str(dagster_home(made)),
+        f"{PREFIX}HOME": str(made.home),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "OMP_WAIT_POLICY": "passive",
+    }
+
+
+def dagster_home(chosen: Settings) -> Path:
+    """Return <home>/dagster; a missing dagster.yaml is written once, from then on it is the operator's."""
+    folder = chosen.home / "dagster"
+    target = folder / "dagster.yaml"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f"{target.name}.{os.getpid()}")
+        shutil.copyfile(PACKAGE / "dagster.yaml", partial)
+        partial.replace(target)
+    return folder
+
+
+def line_files(chosen: Settings) -> list[Path]:
+    """Return the YAML files that declare lines: defs/<line>/defs.yaml, then those in MLOPS_LINES."""
+    own = sorted((PACKAGE / "defs").glob("*/defs.yaml"))
+    return own + more_line_files(chosen)
+
+
+def more_line_files(chosen: Settings) -> list[Path]:
+    """Return the YAML files in MLOPS_LINES: <name>.yaml, or <name>/defs.yaml."""
+    if chosen.lines is None:
+        return []
+    if not chosen.lines.is_dir():
+        raise ConfigError(f"{PREFIX}LINES names {chosen.lines}, which is no folder.", "Make it, or unset the variable.")
+    return sorted([*chosen.lines.glob("*.yaml"), *chosen.lines.glob("*/defs.yaml")])
+
+
+def lines(chosen: Settings | None = None) -> list[Line]:
+    """Read every declared line; ConfigError names file and key of what is wrong, or both files of a double name."""
+    found: dict[str, tuple[Line, Path]] = {}
+    for path in line_files(chosen or settings()):
+        for line in read_lines(path):
+            if line.line in found:
+                other = found[line.line][1]
+                raise ConfigError(f"{path} and {other} both declare the line '{line.line}'.", "Rename one of them.")
+            found[line.line] = (line, path)
+    return [line for line, _ in found.values()]
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Yield the lines of one YAML file (one a document; other component types are left alone)."""
+    try:
+        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}.", "Correct it.") from None
+    for document in documents:
+        if isinstance(document, dict) and document.get("type") == MODEL_LINE:
+            try:
+                declared = Line.model_validate(document.get("attributes") or {})
+            except ValidationError as error:
+                raise _wrong(str(path), error, prefix="attributes.") from None
+            yield checked(declared, where=str(path))
+
+
+def checked(declared: Line, *, where: str) -> Line:
+    """Fill in `{{ env('NAME', 'default') }}` and let the family check its part; ConfigError names place and key."""
+    line = Line.model_validate(_rendered(declared.model_dump(), where))
+    family_config(family(line.family), line.config, where=where)
+    return line
+
+
+def _rendered(value: Any, where: str) -> Any:
+    match value:
+        case dict():
+            return {key: _rendered(each, where) for key, each in value.items()}
+        case list() | tuple():
+            return [_rendered(each, where) for each in value]
+        case str() if "{{" in value:
+            try:
+                return NativeEnvironment(undefined=StrictUndefined).from_string(value).render(env=_variable)
+            except TemplateError as error:
+                raise ConfigError(
+                    f"{where}: {value} cannot be filled in: {error}.", "Use env('NAME', 'default')."
+                ) from None
+        case _:
+            return value
+
+
+def _variable(name: str, default: str | None = None) -> str:
+    value = os.environ.get(name, default)
+    if value is None:
+        raise ConfigError(f"The environment variable {name} is not set.", f"Set it, or write env('{name}', 'default').")
+    return value
+
+
+def _wrong(where: str, error: ValidationError, *, prefix: str) -> ConfigError:
+    problems = "; ".join(f"{prefix}{_key(each['loc'])}: {each['msg']}" for each in error.errors())
+    return ConfigError(f"{where} is wrong. {problems}.", "Correct the key; `mlops lines` reads it again.")
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)
+
+
+@functools.cache
+def code_version() -> str:
+    """Return the package's version and, in a checkout, the commit it is at."""
+    version = importlib.metadata.version("mlops_assets")
+    git = shutil.which("git")
+    if git is None or not (PACKAGE.parent / ".git").exists():
+        return version
+    found = subprocess.run([git, "-C", str(PACKAGE), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
+    return f"{version}+{found.stdout.strip()}" if found.returncode == 0 else version

@@ -1,0 +1,168 @@
+"""What runs in a process of its own: one task of a family, from a request file to a result file.
+
+Training and scoring are kept out of the orchestrator so that they can be limited, killed and resumed, and so that no
+machine learning framework is ever imported beside Dagster. The same command works in a plain terminal; launched by
+Dagster Pipes it also streams its log and progress into the run. It never outlives the process that started it.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
+from pydantic import BaseModel
+
+from mlops_assets import wiring
+from mlops_assets.core.dataset import item_input, read_items
+from mlops_assets.core.digests import canonical_json
+from mlops_assets.core.errors import PlatformError
+from mlops_assets.core.family import Family, Predictor, Progress, Report
+from mlops_assets.core.tasks import (
+    TASK,
+    BaseResult,
+    BaseTask,
+    CheckResult,
+    CheckTask,
+    ScoreResult,
+    ScoreTask,
+    Task,
+    TaskResult,
+    TrainResult,
+    TrainTask,
+)
+
+SAY_SECONDS = 5.0
+CHUNK = 32
+
+
+def main(arguments: list[str]) -> int:
+    """Run `REQUEST.json RESULT.json`; 0 when the result is written, 1 with a sentence on stderr when it is not."""
+    if len(arguments) != 2:
+        print("usage: python -m mlops_assets.worker REQUEST.json RESULT.json", file=sys.stderr)  # noqa: T201
+        return 2
+    os.environ |= {name: value for name, value in wiring.thread_environment().items() if name not in os.environ}
+    _die_with_parent()
+    request, result = (Path(argument) for argument in arguments)
+    try:
+        with _pipes() as pipes:
+            task = TASK.validate_json(request.read_bytes())
+            answer = run(task, _reporter(Path(task.progress), pipes))
+            partial = result.with_name(result.name + ".partial")
+            partial.write_text(answer.canonical_json(), encoding="utf-8")
+            partial.replace(result)
+    except PlatformError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def run(task: Task, report: Report) -> TaskResult:
+    """Run one task in this process and return its result; raises what the family raises, and ConfigError."""
+    family = wiring.family(task.family)
+    config = wiring.family_config(family, task.config, where="the task")
+    with wiring.vendor_packages(task.family):
+        match task:
+            case CheckTask():
+                return CheckResult(checked=family.check(Path(task.folder), Path(task.out), config, report))
+            case BaseTask():
+                family.base(config, Path(task.model))
+                family.export(Path(task.model), Path(task.servable), config)
+                return BaseResult()
+            case TrainTask():
+                return _train(family, task, config, report)
+            case ScoreTask():
+                return _score(family, task, report)
+
+
+def _train(family: Family, task: TrainTask, config: BaseModel, report: Report) -> TrainResult:
+    run_dir = Path(task.run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    trained = family.train(
+        Path(task.data), Path(task.held_out), Path(task.parent), config, task.seed, run_dir, report
+    )  # fmt: skip
+    family.export(run_dir / "model", run_dir / "servable", config)
+    return TrainResult(trained=trained)
+
+
+def _score(family: Family, task: ScoreTask, report: Report) -> ScoreResult:
+    started = time.perf_counter()
+    predictor = family.load(Path(task.servable))
+    load_seconds = time.perf_counter() - started
+    out = Path(task.out)
+    out.mkdir(parents=True, exist_ok=True)
+    seconds: dict[str, float] = {}
+    units: dict[str, float] = {}
+    for name, folder in task.datasets.items():
+        items = read_items(Path(folder))
+        inputs = [item_input(Path(folder), item) for item in items]
+        if items and not seconds:
+            predictor.predict(inputs[:1])
+        predictions, seconds[name] = _predict(predictor, inputs, name, report)
+        units[name] = family.units(items)
+        lines = "".join(canonical_json(prediction) + "\n" for prediction in predictions)
+        (out / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    return ScoreResult(load_seconds=load_seconds, predict_seconds=seconds, units=units)
+
+
+def _predict(predictor: Predictor, inputs: list[Any], name: str, report: Report) -> tuple[list[Any], float]:
+    predictions: list[Any] = []
+    seconds = 0.0
+    for start in range(0, len(inputs), CHUNK):
+        began = time.perf_counter()
+        predictions += predictor.predict(inputs[start : start + CHUNK])
+        seconds += time.perf_counter() - began
+        report(Progress(stage=f"score {name}", done=len(predictions), total=len(inputs)))
+    return predictions, seconds
+
+
+def _reporter(path: Path, pipes: PipesContext | None) -> Report:
+    """Append every message to the progress file; say one in the log when a stage begins, ends, or 5 s have passed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    say: Callable[[str], None] = pipes.log.info if pipes else lambda text: print(text, file=sys.stderr)  # noqa: T201
+    last: dict[str, Any] = {"stage": None, "at": 0.0}
+
+    def report(progress: Progress) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(progress.canonical_json() + "\n")
+        now = time.monotonic()
+        if progress.stage == last["stage"] and progress.done < progress.total and now - last["at"] < SAY_SECONDS:
+            return
+        last.update(stage=progress.stage, at=now)
+        values = "  ".join(f"{key} {value:.4g}" for key, value in progress.values.items())
+        say(f"{progress.stage} {progress.done}/{progress.total}  {values}{progress.text}".rstrip())
+        if pipes:
+            pipes.report_custom_message(json.loads(progress.canonical_json()))
+
+    return report
+
+
+@contextmanager
+def _pipes() -> Iterator[PipesContext | None]:
+    if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
+        yield None
+        return
+    with open_dagster_pipes() as pipes:
+        yield pipes
+
+
+def _die_with_parent() -> None:
+    """Kill this process within a second of its parent's end: a task without a reader must not hold memory or a GPU."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
