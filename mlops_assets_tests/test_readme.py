@@ -1,0 +1,102 @@
+"""Prose is tested: what the README names exists, and what exists is named."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from mlops_assets.cli.main import app
+from mlops_assets.core.line import Line
+from mlops_assets.core.records import ASSETS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMAND_LINES = re.findall(r"^mlops ([a-z]+)", README, flags=re.MULTILINE)
+LINKS = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
+
+
+def _block(name: str) -> str:
+    return README.split(f"<!-- {name}:begin -->")[1].split(f"<!-- {name}:end -->")[0]
+
+
+def _tree() -> list[str]:
+    """Return the paths the README's tree draws."""
+    paths, folder = [], ""
+    for line in _block("tree").strip().strip("`").strip().splitlines():
+        name = line.split()[0]
+        inside = line.startswith("  ")
+        paths.append(f"{folder}{name}" if inside else name)
+        if not inside:
+            folder = name if name.endswith("/") else ""
+    return paths
+
+
+def test_every_command_of_the_readme_exists_and_every_command_is_in_it():
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert set(COMMAND_LINES) == set(commands)
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMAND_LINES)))
+def test_the_readme_names_every_subcommand(name: str):
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    named = re.search(rf"^mlops {name} ([a-z|]+)", README, flags=re.MULTILINE)
+    if hasattr(command, "commands"):
+        assert named
+        assert set(named[1].split("|")) == set(command.commands)
+
+
+@pytest.mark.parametrize("path", _tree())
+def test_the_tree_is_true(path: str):
+    assert (ROOT / path).exists()
+
+
+def test_the_tree_leaves_no_part_of_the_package_out():
+    drawn = {path.rstrip("/") for path in _tree()}
+    parts = {
+        path.name
+        for path in (ROOT / "mlops_assets").iterdir()
+        if (path / "__init__.py").exists() or (path.suffix == ".py" and path.name != "__init__.py")
+    }
+    assert {f"mlops_assets/{part}" for part in parts} <= drawn
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_links_lead_somewhere(link: str):
+    assert (ROOT / link).exists()
+
+
+def test_the_chain_is_the_chain():
+    assert re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE) == list(ASSETS)
+
+
+@pytest.mark.parametrize("target", re.findall(r"^make ([a-z-]+)", README, flags=re.MULTILINE))
+def test_make_targets_exist(target: str):
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_example_line_is_a_line():
+    example = re.search(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+    assert example
+    document = yaml.safe_load(example[1])
+    assert document["type"] == "mlops_assets.components.ModelLine"
+    assert Line.model_validate(document["attributes"]).line == "dictation"
+
+
+def test_every_setting_is_in_the_example_environment():
+    from mlops_assets.wiring import Settings
+
+    example = (ROOT / ".env.example").read_text()
+    for name, field in Settings.model_fields.items():
+        assert f"MLOPS_{name.upper()}=" in example, f"{name} is missing in .env.example"
+        assert field.description
+
+
+def test_the_command_says_what_it_can_do():
+    done = subprocess.run([sys.executable, "-m", "mlops_assets.cli", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "Exit codes" in done.stdout
