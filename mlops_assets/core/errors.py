@@ -1,5 +1,7 @@
 """Errors a person can cause, or mend: every message says what happened, where, and what to do next."""
 
+from pathlib import Path
+
 
 class PlatformError(Exception):
     """Base of every error this platform raises on purpose; its text is meant for a person."""
@@ -40,6 +42,11 @@ class Busy(PlatformError):
 
 class TaskFailed(PlatformError):
     """A training or scoring process ended without a result: killed, out of memory, out of time, or crashed."""
+
+    def __init__(self, what: str, todo: str = "", *, cause: str = "", log: Path | None = None) -> None:
+        self.cause = cause
+        self.log = log
+        super().__init__(what, todo)
 
 
 class Corrupt(PlatformError):
