@@ -113,7 +113,7 @@ def test_an_endless_loop_is_killed(tmp_path: Path) -> None:
         f"signal.signal(signal.SIGTERM, signal.SIG_IGN)\nPath({str(pid)!r}).write_text(str(os.getpid()))\n"
         "while True: pass",
     )
-    with pytest.raises(TaskFailed, match="out of time: it may run for 0[.]01 minutes"):
+    with pytest.raises(TaskFailed, match=r"out of time: it may run for 0\.01 minutes"):
         compute.run(task(), Limits(minutes=0.01))
     assert not alive(int(pid.read_text()))
 
