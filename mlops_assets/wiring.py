@@ -28,7 +28,7 @@ from mlops_assets import families
 from mlops_assets.core.errors import ConfigError, MissingExtra
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Compute, Platform
+from mlops_assets.core.ports import Compute, InboxSource, Platform
 
 PACKAGE = Path(__file__).parent
 PREFIX = "MLOPS_"
@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     tracking_uri: str = Field(
         default_factory=lambda data: f"sqlite:///{data['home']}/mlflow.db", description="MLflow tracking address"
     )
+    tracking_ui: str = Field(default="http://127.0.0.1:5000", description="Where people open MLflow's pages")
     checkpoints_url: str = Field(
         default_factory=lambda data: f"sqlite:///{data['home']}/checkpoints.db",
         description="Address of the decision agent's checkpoints",
@@ -95,12 +96,57 @@ def settings(**changes: Any) -> Settings:
 
 def platform(chosen: Settings | None = None, *, compute: Compute | None = None) -> Platform:
     """Fill every port from settings; `compute` replaces the local processes that tasks run in."""
-    raise NotImplementedError
+    from mlops_assets.adapters.alerts_apprise import AppriseAlerts
+    from mlops_assets.adapters.artifact_store import FsspecStore
+    from mlops_assets.adapters.database.batches import SqlBatches
+    from mlops_assets.adapters.database.engine import Database
+    from mlops_assets.adapters.database.leases import SqlLeases
+    from mlops_assets.adapters.database.ledger import SqlLedger
+    from mlops_assets.adapters.database.outbox import Outbox
+    from mlops_assets.adapters.database.records import SqlRecords
+    from mlops_assets.adapters.database.reviews import SqlReviews
+    from mlops_assets.adapters.database.versions import SqlVersions
+    from mlops_assets.adapters.process import LocalProcess
+    from mlops_assets.adapters.serving_pointer import ServingPointer
+    from mlops_assets.adapters.tracker_mlflow import MlflowTracker
+
+    made = chosen or settings()
+    made.home.mkdir(parents=True, exist_ok=True)
+    database = Database(made.database_url)
+    outbox, leases, store = Outbox(database), SqlLeases(database), FsspecStore(made.artifacts_url, made.home)
+    return Platform(
+        home=made.home,
+        root=made.root,
+        store=store,
+        batches=SqlBatches(database),
+        records=SqlRecords(database),
+        ledger=SqlLedger(database),
+        versions=SqlVersions(database),
+        reviews=SqlReviews(database),
+        leases=leases,
+        alerts=AppriseAlerts(made.alert_urls, outbox=outbox, leases=leases),
+        tracker=MlflowTracker(
+            made.tracking_uri, made.home, store=store, outbox=outbox, leases=leases, ui=made.tracking_ui
+        ),
+        compute=compute or LocalProcess(made.home),
+        serving=ServingPointer(made.home, store=store),
+        family=family,
+        lines=functools.cache(lambda: tuple(lines(made))),
+        code_version=code_version(),
+        checkpoints_url=made.checkpoints_url,
+    )
 
 
-def inbox(chosen: Settings, line: Line) -> Path:
+def inbox(chosen: Settings | Platform, line: Line) -> Path:
     """Return the folder that is watched for a line's uploads."""
     return chosen.root / line.inbox if line.inbox else chosen.home / "inbox" / line.line
+
+
+def inbox_source(chosen: Settings | Platform, line: Line) -> InboxSource:
+    """Return what looks for a line's uploads."""
+    from mlops_assets.adapters.inbox_folder import InboxFolder
+
+    return InboxFolder(inbox(chosen, line))
 
 
 def family(name: str) -> Family:
@@ -137,18 +183,11 @@ def family_config(known: Family, values: dict[str, Any], *, where: str) -> BaseM
         raise _wrong(where, error, prefix="config.") from None
 
 
-def thread_environment() -> dict[str, str]:
-    """Return the variables that pin the threads of BLAS, OpenMP and ML runtimes to this process's cores."""
-    cores = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-    return dict.fromkeys(pools, cores) | {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
-
-
 def process_environment(chosen: Settings | None = None) -> dict[str, str]:
     """Return what a server or daemon of this platform needs in its environment; Dagster's home is made."""
     made = chosen or settings()
     return {
-        "DAGSTER_HOME": str(dagster_home(made)),
+        "DAGSTER_HOME": str(dagster_home(made.home)),
         f"{PREFIX}HOME": str(made.home),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -157,9 +196,9 @@ def process_environment(chosen: Settings | None = None) -> dict[str, str]:
     }
 
 
-def dagster_home(chosen: Settings) -> Path:
+def dagster_home(home: Path) -> Path:
     """Return <home>/dagster; a missing dagster.yaml is written once, from then on it is the operator's."""
-    folder = chosen.home / "dagster"
+    folder = home / "dagster"
     target = folder / "dagster.yaml"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
         print("usage: python -m mlops_assets.worker REQUEST.json RESULT.json", file=sys.stderr)  # noqa: T201
         return 2
-    os.environ |= {name: value for name, value in wiring.thread_environment().items() if name not in os.environ}
+    _pin_threads()
     _die_with_parent()
     request, result = (Path(argument) for argument in arguments)
     try:
@@ -150,6 +150,14 @@ def _pipes() -> Iterator[PipesContext | None]:
         return
     with open_dagster_pipes() as pipes:
         yield pipes
+
+
+def _pin_threads() -> None:
+    """Keep to the cores this process may use, and wait passively: what the environment says already stands."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    for name, value in (dict.fromkeys(pools, str(usable)) | {"OMP_WAIT_POLICY": "passive"}).items():
+        os.environ.setdefault(name, value)
 
 
 def _die_with_parent() -> None:
