@@ -19,8 +19,7 @@ from typing import Annotated, Any
 
 import yaml
 from dotenv import dotenv_values
-from jinja2 import StrictUndefined, TemplateError
-from jinja2.nativetypes import NativeEnvironment
+from jinja2 import Environment, StrictUndefined, TemplateError
 from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -265,7 +264,7 @@ def _rendered(value: Any, where: str) -> Any:
             return [_rendered(each, where) for each in value]
         case str() if "{{" in value:
             try:
-                return NativeEnvironment(undefined=StrictUndefined).from_string(value).render(env=_variable)
+                return Environment(undefined=StrictUndefined).from_string(value).render(env=_variable)
             except TemplateError as error:
                 raise ConfigError(
                     f"{where}: {value} cannot be filled in: {error}.", "Use env('NAME', 'default')."

@@ -1,0 +1,140 @@
+"""Settings and lines: what is wrong is named, what is right is filled in."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mlops_assets import wiring
+from mlops_assets.core.errors import ConfigError, MissingExtra
+from mlops_assets.core.family import Family
+
+LINE = {
+    "line": "sorting",
+    "family": "baseline",
+    "golden": {"path": "golden", "origin": "synthetic"},
+    "policy": {"primary": {"metric": "accuracy", "margin": 0.01}},
+}
+
+
+@pytest.fixture
+def lines_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "lines"
+    folder.mkdir()
+    monkeypatch.setenv("MLOPS_LINES", str(folder))
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    return folder
+
+
+def declare(folder: Path, name: str, **changes: object) -> Path:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump({"type": wiring.MODEL_LINE, "attributes": {**LINE, **changes}}))
+    return path
+
+
+def test_everything_is_under_the_home_unless_said_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path))
+    monkeypatch.setenv("MLOPS_ALERT_URLS", "json://a.example mailto://b.example")
+    settings = wiring.settings()
+    assert settings.database_url == f"sqlite:///{tmp_path}/platform.db"
+    assert settings.tracking_uri.endswith(f"{tmp_path}/mlflow.db")
+    assert settings.alert_urls == ("json://a.example", "mailto://b.example")
+    assert all(field.description for field in wiring.Settings.model_fields.values())
+
+
+def test_an_unknown_variable_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_HOEM", "/nowhere")
+    with pytest.raises(ConfigError, match=r"MLOPS_HOEM.*MLOPS_HOME"):
+        wiring.settings()
+
+
+def test_a_line_in_dotenv_counts_and_a_typo_in_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_ROOT", str(tmp_path))
+    (tmp_path / ".env").write_text("MLOPS_ACTOR=ada\nOTHER_TOOL=1\n")
+    assert wiring.settings().actor == "ada"
+    assert wiring.settings().home == tmp_path / "data" / "home"
+    (tmp_path / ".env").write_text("MLOPS_ACTRO=ada\n")
+    with pytest.raises(ConfigError, match="MLOPS_ACTRO"):
+        wiring.settings()
+
+
+def test_a_family_is_found_by_name() -> None:
+    assert isinstance(wiring.family("baseline"), Family)
+    with pytest.raises(ConfigError, match=r"'telepathy'.*baseline"):
+        wiring.family("telepathy")
+
+
+def test_a_missing_package_is_reported_as_itself() -> None:
+    with (
+        pytest.raises(MissingExtra, match=r"'no_such_package'.*mlops_assets\[speech\]"),
+        wiring.vendor_packages("speech"),
+    ):
+        raise ModuleNotFoundError("No module named 'no_such_package'", name="no_such_package.deep")
+    with pytest.raises(ModuleNotFoundError), wiring.vendor_packages("speech"):
+        raise ModuleNotFoundError("No module named 'mlops_assets.lost'", name="mlops_assets.lost")
+
+
+def test_the_shipped_lines_are_valid() -> None:
+    assert "speech" in {line.line for line in wiring.lines()}
+
+
+def test_another_line_is_one_more_file(lines_folder: Path) -> None:
+    declare(lines_folder, "sorting.yaml")
+    declare(lines_folder, "other/defs.yaml", line="other")
+    names = [line.line for line in wiring.lines()]
+    assert names[-2:] == ["other", "sorting"]
+
+
+def test_a_line_may_read_the_environment(lines_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    golden = {"path": "{{ env('GOLDEN', 'golden') }}", "origin": "synthetic"}
+    path = declare(lines_folder, "sorting.yaml", golden=golden)
+    assert next(wiring.read_lines(path)).golden.path == "golden"
+    monkeypatch.setenv("GOLDEN", "elsewhere")
+    assert next(wiring.read_lines(path)).golden.path == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"polcy": 1}, r"sorting\.yaml is wrong.*attributes\.polcy"),
+        ({"policy": {"primary": {"metric": "accuracy", "margn": 0.1}}}, r"sorting\.yaml.*policy\.primary\.margn"),
+        ({"config": {"smothing": 0.1}}, r"sorting\.yaml.*config\.smothing"),
+        ({"family": "telepathy"}, r"no family 'telepathy'"),
+        ({"description": "{{ env('NOT_SET_AT_ALL') }}"}, r"NOT_SET_AT_ALL"),
+        ({"description": "{{ nope }}"}, r"sorting\.yaml.*nope"),
+    ],
+)
+def test_a_mistake_names_file_and_key(lines_folder: Path, changes: dict[str, object], message: str) -> None:
+    declare(lines_folder, "sorting.yaml", **changes)
+    with pytest.raises(ConfigError, match=message):
+        wiring.lines()
+
+
+def test_two_lines_of_one_name_are_refused(lines_folder: Path) -> None:
+    declare(lines_folder, "a.yaml")
+    declare(lines_folder, "b.yaml")
+    with pytest.raises(ConfigError, match=r"b\.yaml.*a\.yaml.*'sorting'"):
+        wiring.lines()
+
+
+def test_a_file_that_is_no_yaml_is_named(lines_folder: Path) -> None:
+    (lines_folder / "bad.yaml").write_text("type: [")
+    with pytest.raises(ConfigError, match=r"bad\.yaml is not YAML"):
+        wiring.lines()
+
+
+def test_dagsters_configuration_is_written_once(tmp_path: Path) -> None:
+    target = wiring.dagster_home(tmp_path) / "dagster.yaml"
+    assert "granularity: run" in target.read_text()
+    target.write_text("# mine\n")
+    wiring.dagster_home(tmp_path)
+    assert target.read_text() == "# mine\n"
+
+
+def test_a_platform_is_made_from_settings_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path))
+    platform = wiring.platform()
+    assert platform.home == tmp_path
+    assert platform.store.has(platform.store.put_bytes(b"kept"))
+    assert platform.batches.list("speech") == []
