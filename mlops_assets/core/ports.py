@@ -300,8 +300,8 @@ class Tracker(Protocol):
 class Compute(Protocol):
     """Runs a task in a process of its own, under limits; TaskFailed says how it ended if it gave no result."""
 
-    def run(self, task: Task, limits: Limits) -> TaskResult:
-        """Run one task to its result."""
+    def run(self, task: Task, limits: Limits, *, env: Mapping[str, str] | None = None) -> TaskResult:
+        """Run one task to its result, with `env` added to the process's environment."""
         ...
 
 
@@ -314,6 +314,30 @@ class Serving(Protocol):
 
     def live(self, line: str) -> dict[str, JsonValue] | None:
         """Return what is published: version, digest, path, revision."""
+        ...
+
+
+class Upload(Record):
+    """A complete upload in an inbox."""
+
+    name: str
+    path: str
+    size_bytes: int
+
+
+class InboxScan(Record):
+    """What one look at an inbox found: uploads not offered before, those not complete (and why), and the next state."""
+
+    ready: tuple[Upload, ...]
+    waiting: dict[str, str]
+    state: dict[str, JsonValue]
+
+
+class InboxSource(Protocol):
+    """Where uploads of a line arrive."""
+
+    def scan(self, previous: Mapping[str, JsonValue]) -> InboxScan:
+        """Look once; `previous` is the state of the last look (empty at first). A lost state offers again."""
         ...
 
 
