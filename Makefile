@@ -38,7 +38,7 @@ format: .venv/.ready  ## let ruff write
 	@$(BIN)/ruff check --fix .
 
 benchmarks: setup     ## every figure of the README
-	@for file in benchmarks/figures/*.py; do $(BIN)/python $$file; done
+	@$(BIN)/python benchmarks/figures.py
 
 screenshots: setup    ## the pictures in docs/ (needs a Chromium)
 	@$(BIN)/python docs/screenshots.py

@@ -1,9 +1,12 @@
 """Prose is tested: what the README names exists, and what exists is named."""
 
+import importlib.util
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -100,3 +103,19 @@ def test_the_command_says_what_it_can_do():
     done = subprocess.run([sys.executable, "-m", "mlops_assets.cli", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     assert "Exit codes" in done.stdout
+
+
+def test_the_figures_are_those_that_were_measured():
+    figures = _load(ROOT / "benchmarks" / "figures.py")
+    results = json.loads(figures.RESULTS.read_text())
+    assert set(results["figures"]) == {path.name for path in figures.benchmarks()}
+    assert _block("figures").strip() == figures.render(results).strip()
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

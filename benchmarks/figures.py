@@ -1,0 +1,74 @@
+"""Run every benchmark and write what came out into `results.json` and the README: `make benchmarks`.
+
+The README's figures are nothing but this file's rendering of `results.json`; a test compares the two.
+"""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+README = FOLDER.parent / "README.md"
+RESULTS = FOLDER / "results.json"
+NOT_A_FIGURE = {"alternate.py", "figures.py"}
+BLOCK = re.compile(r"(<!-- figures:begin -->\n).*?(<!-- figures:end -->)", re.DOTALL)
+
+
+def benchmarks() -> list[Path]:
+    """Return the files that print a figure."""
+    return sorted(path for path in FOLDER.glob("*.py") if path.name not in NOT_A_FIGURE)
+
+
+def machine() -> str:
+    """Say what the figures were measured on, without naming anybody's host."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} shared cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, no GPU"
+
+
+def measure() -> dict[str, Any]:
+    """Run every benchmark, one after the other; one that fails stops everything."""
+    figures = {}
+    for path in benchmarks():
+        print(f"{path.name} ...", file=sys.stderr)
+        done = subprocess.run([sys.executable, path, "--json"], stdout=subprocess.PIPE, check=True)
+        figures[path.name] = json.loads(done.stdout)
+    versions = f"Python {platform.python_version()}"
+    return {"machine": machine(), "versions": versions, "date": f"{datetime.now(UTC):%Y-%m-%d}", "figures": figures}
+
+
+def render(results: dict[str, Any]) -> str:
+    """Return the README's table: one row a figure, a ratio with its 90 % interval or a plain number."""
+    lines = [
+        f"Measured on {results['date']}: {results['machine']}, {results['versions']}. Ratios: medians of alternating",
+        "rounds with their 90 % interval. `make benchmarks` measures them again; each file says what it compares.",
+        "",
+        "| Figure | Measured | File |",
+        "| --- | --- | --- |",
+    ]
+    for file, figures in results["figures"].items():
+        lines += [f"| {name} | {_cell(value)} | [{file}](benchmarks/{file}) |" for name, value in figures.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{value['median']:.3g} ({value['low']:.3g} to {value['high']:.3g})"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    """Measure, and write results and README."""
+    results = measure()
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    table = render(results)
+    README.write_text(BLOCK.sub(lambda match: match[1] + table + match[2], README.read_text()))
+
+
+if __name__ == "__main__":
+    main()
