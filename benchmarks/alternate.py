@@ -5,6 +5,7 @@ A shared machine changes its pace from minute to minute, so a time alone means l
 The load average is kept beside it, and A is held against itself: a run whose `control` leaves 0.95-1.05 was disturbed.
 """
 
+import itertools
 import json
 import os
 import statistics
@@ -73,7 +74,7 @@ def alternate(a: Callable[[], Any], b: Callable[[], Any], rounds: int = 7) -> Ra
         high=float(interval.high),
         a_seconds=statistics.median(a_times),
         b_seconds=statistics.median(b_time for _, b_time in times),
-        control=statistics.median(after / before for before, after in zip(a_times, a_times[1:], strict=False)),
+        control=statistics.median(after / before for before, after in itertools.pairwise(a_times)),
         load=os.getloadavg()[0],
         rounds=rounds,
     )
