@@ -1,0 +1,224 @@
+"""What a person sees of each record in the Dagster UI: numbers, tables and pictures, made from the record alone."""
+
+import base64
+import functools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components.waveforms import waveforms_png
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Platform
+from mlops_assets.core.records import (
+    AssetRecord,
+    CandidateModel,
+    Comparison,
+    Decision,
+    DeployedVersion,
+    EvalReport,
+    Finding,
+    ItemChange,
+    Quarantined,
+    RawBatch,
+    ValidatedData,
+)
+from mlops_assets.lifecycle.report import intervals_png, learning_curve_png
+
+Metadata = Mapping[str, Any]
+SECONDS_PER_MINUTE = 60
+
+
+@functools.singledispatch
+def describe(record: AssetRecord, platform: Platform, line: Line) -> Metadata:
+    """Return the metadata of a record's materialization."""
+    raise NotImplementedError(type(record).__name__)
+
+
+@describe.register
+def _(record: RawBatch, platform: Platform, line: Line) -> Metadata:
+    return {
+        "file": record.filename,
+        "size": f"{record.size_bytes / 1e6:.2f} MB",
+        "source": record.source,
+        "contributor": record.contributor,
+        "received": record.received_at,
+        "sha256": record.sha256,
+    }
+
+
+@describe.register
+def _(record: ValidatedData, platform: Platform, line: Line) -> Metadata:
+    counts = Counter[tuple[str, str, str]]()
+    for text in platform.store.read_bytes(record.findings).decode().splitlines():
+        finding = Finding.parse(text)
+        counts[(finding.code, finding.title, finding.severity)] += 1
+    rows = [
+        {"code": code, "reason": title, "what happens": severity, "times": times}
+        for (code, title, severity), times in counts.most_common()
+    ]
+    pictures = waveforms_png(platform.store.folder(record.dataset))
+    return {
+        "accepted": record.accepted,
+        "kept": record.kept,
+        "total": record.total,
+        "dropped": sum(record.dropped.values()),
+        "quality score": record.quality_score,
+        "origin": record.origin,
+        **{f"sum of {name}": value for name, value in record.statistics.items()},
+        **({"discards by reason": table(rows)} if rows else {}),
+        **({"sample waveforms": picture(pictures)} if pictures else {}),
+        **(
+            {"stopped because": _bullets([f"{r.code} {r.title} {r.detail}" for r in record.reasons])}
+            if record.reasons
+            else {}
+        ),
+    }
+
+
+@describe.register
+def _(record: CandidateModel, platform: Platform, line: Line) -> Metadata:
+    return {
+        "items": record.items,
+        "steps": record.steps,
+        "minutes": round(record.seconds / SECONDS_PER_MINUTE, 2),
+        "device": record.device,
+        "stopped": record.stopped,
+        "trained from version": record.parent_version or "the base model",
+        "replayed batches": len(record.replayed),
+        "seed": record.seed,
+        "servable": record.servable,
+        **({"learning curve": picture(learning_curve_png(record))} if record.curve else {}),
+        **_tracked(platform, record.mlflow_run_id),
+    }
+
+
+@describe.register
+def _(record: EvalReport, platform: Platform, line: Line) -> Metadata:
+    whole = [each for each in record.comparisons if each.slice is None]
+    page = {} if record.page is None else {"report": dg.MetadataValue.path(str(platform.store.file(record.page)))}
+    return {
+        **_headline(record, line.policy.primary.metric),
+        "metrics": table([_compared(each) for each in whole]),
+        "intervals": picture(intervals_png(record)),
+        **({"worst items": table([_changed(each) for each in record.worst])} if record.worst else {}),
+        **({"best items": table([_changed(each) for each in record.best])} if record.best else {}),
+        "scorer": record.scorer,
+        **page,
+        **_tracked(platform, record.mlflow_run_id),
+    }
+
+
+@describe.register
+def _(record: Decision, platform: Platform, line: Line) -> Metadata:
+    checks = [
+        {
+            "holds": "yes" if c.passed else "NO",
+            "check": c.name,
+            "seen": str(c.observed),
+            "limit": str(c.limit),
+            "meaning": c.explanation,
+        }
+        for c in (*record.gates, *record.statistics)
+    ]
+    return {
+        "verdict": f"{record.verdict}, waits for a person" if record.pending else record.verdict,
+        "reasons": _bullets(record.reasons),
+        **({"question": f"{record.question} Answer it: mlops reviews list"} if record.question else {}),
+        **({"gates and statistics": table(checks)} if checks else {}),
+        "agent path": " → ".join(record.path),
+        "decision id": record.decision_id,
+        "evidence": record.evidence_digest,
+        "policy": record.policy_digest,
+        "looks at this golden set": record.evidence.looks,
+    }
+
+
+@describe.register
+def _(record: DeployedVersion, platform: Platform, line: Line) -> Metadata:
+    return {
+        "version": record.version,
+        "previous version": record.previous_version or "none",
+        "status": record.status,
+        "servable": record.servable,
+        "decision id": record.decision_id,
+        "card": dg.MetadataValue.md(platform.store.read_bytes(record.card).decode()),
+        "MLflow model version": record.mlflow_model_version or "not registered yet",
+    }
+
+
+@describe.register
+def _(record: Quarantined, platform: Platform, line: Line) -> Metadata:
+    return {
+        "reason": f"{record.reason_code}: {record.reason}",
+        "status": record.status,
+        "deployment status": record.deployment_status,
+        "path": dg.MetadataValue.path(str(platform.home / record.path)),
+        "alert": record.alert,
+    }
+
+
+def table(rows: Sequence[Mapping[str, str | int | float]]) -> dg.TableMetadataValue:
+    """Return rows as a table; columns are those of the first row."""
+    names = {int: "int", float: "float"}
+    columns = [dg.TableColumn(name, names.get(type(value), "string")) for name, value in rows[0].items()]
+    return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows], schema=dg.TableSchema(columns))
+
+
+def picture(png: bytes) -> dg.MarkdownMetadataValue:
+    """Return a PNG as markdown that holds it."""
+    return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def _headline(record: EvalReport, metric: str) -> Metadata:
+    golden = {each.name for each in record.sets if each.kind == "golden"}
+    return {
+        f"{metric} {system}": value
+        for each in record.comparisons
+        if each.metric == metric and each.slice is None and each.set_name in golden
+        for system in ("candidate", "production", "baseline")
+        if (value := getattr(each, system)) is not None
+    }
+
+
+def _compared(each: Comparison) -> dict[str, str | int]:
+    def number(value: float | None) -> str:
+        return "" if value is None else f"{value:.4f}"
+
+    low, high = each.candidate_interval or (None, None)
+    return {
+        "set": each.set_name,
+        "metric": each.metric,
+        "baseline": number(each.baseline),
+        "production": number(each.production),
+        "candidate": number(each.candidate),
+        "interval": f"{number(low)} to {number(high)}" if low is not None else "",
+        "gain": number(each.delta),
+        "gain from": number(each.lower),
+        "gain to": number(each.upper),
+        "n": each.n,
+        "data": each.origin,
+    }
+
+
+def _changed(each: ItemChange) -> dict[str, str | float]:
+    return {
+        "set": each.set_name,
+        "item": each.item,
+        "reference": each.reference,
+        "before": each.production,
+        "after": each.candidate,
+        "change": each.change,
+    }
+
+
+def _tracked(platform: Platform, run_id: str | None) -> Metadata:
+    if run_id is None:
+        return {"MLflow run": "recorded when the tracking server is back"}
+    link = platform.tracker.link(run_id)
+    return {"MLflow run": dg.MetadataValue.url(link) if link else run_id}
+
+
+def _bullets(sentences: Sequence[str]) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in sentences))

@@ -1,0 +1,90 @@
+"""Materializing a batch's chain in this process: what `mlops run` does, no daemon needed.
+
+The runs land in the same Dagster instance as the daemon's, so the UI shows both alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from mlops_assets import wiring
+from mlops_assets.components.assets import CHAIN
+from mlops_assets.components.failures import Failure, failure, log_file
+from mlops_assets.components.model_line import line_definitions
+from mlops_assets.components.settling import judge_again, set_aside_failed
+from mlops_assets.core.errors import UsageError
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Platform
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """The Dagster runs that were made, whether the batch came to an end, and what went wrong on the way."""
+
+    run_ids: tuple[str, ...]
+    success: bool
+    error: str | None = None
+
+
+def run_batch(
+    platform: Platform, line: Line, batch_id: str, *, until: str | None = None, start: str | None = None
+) -> RunOutcome:
+    """Materialize the assets of a batch from `start` to `until` (default: all), in order.
+
+    A batch whose run fails is quarantined with the run's log, unless the failure is the operator's to mend; a decision
+    that production has outrun is made again. What is already made is found, not made again.
+    """
+    chain = CHAIN[_position(start, 0) : _position(until, len(CHAIN) - 1) + 1]
+    with dg.DagsterInstance.from_config(str(wiring.dagster_home(platform.home))) as instance:
+        instance.add_dynamic_partitions(line.line, [batch_id])
+        return _Runner(platform, line, batch_id, instance).run(chain)
+
+
+def continue_batch(platform: Platform, line: Line, batch_id: str) -> RunOutcome:
+    """Materialize what follows a person's answer: the decision as it now is, then release or quarantine."""
+    return run_batch(platform, line, batch_id, start="decision")
+
+
+@dataclass
+class _Runner:
+    platform: Platform
+    line: Line
+    batch_id: str
+    instance: dg.DagsterInstance
+    run_ids: list[str] = field(default_factory=list)
+
+    def run(self, chain: Sequence[str]) -> RunOutcome:
+        failed = self._materialize(chain)
+        while failed is not None and failed.stale and judge_again(self.platform, self.line, self.batch_id):
+            failed = self._materialize(CHAIN[CHAIN.index("eval_report") :])
+        if failed is None:
+            return RunOutcome(tuple(self.run_ids), success=True)
+        if failed.operators:
+            return RunOutcome(tuple(self.run_ids), success=False, error=failed.message)
+        with log_file(self.instance, self.run_ids[-1]) as logs:
+            set_aside_failed(self.platform, self.line, self.batch_id, failed, logs)
+        ended = self._materialize(["quarantine"]) is None
+        return RunOutcome(tuple(self.run_ids), success=ended, error=failed.message)
+
+    def _materialize(self, chain: Sequence[str]) -> Failure | None:
+        definitions = dg.Definitions.merge(
+            line_definitions(self.line), dg.Definitions(resources={"platform": self.platform})
+        )
+        result = definitions.resolve_job_def(self.line.line).execute_in_process(
+            instance=self.instance,
+            partition_key=self.batch_id,
+            asset_selection=[dg.AssetKey([self.line.line, asset]) for asset in chain],
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+        self.run_ids.append(result.run_id)
+        return None if result.success else failure(self.instance, result.run_id)
+
+
+def _position(asset: str | None, default: int) -> int:
+    if asset is None:
+        return default
+    if asset not in CHAIN:
+        raise UsageError(f"'{asset}' is no asset.", f"The assets are: {', '.join(CHAIN)}.")
+    return CHAIN.index(asset)

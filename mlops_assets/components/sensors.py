@@ -1,0 +1,174 @@
+"""The sensors of a line: an upload becomes a batch, a validated batch becomes a candidate, a failed run is set aside.
+
+What is launched is decided by the platform's records and claimed in its ledger, never by run keys alone: Dagster
+compares those only within one sensor of one repository, so two daemons would launch a batch twice.
+"""
+
+import getpass
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import dagster as dg
+from pydantic import JsonValue
+
+from mlops_assets import wiring
+from mlops_assets.components import launches
+from mlops_assets.components.assets import CHAIN, IMPROVE, SETTLE
+from mlops_assets.components.failures import failure, log_file
+from mlops_assets.components.jobs import LINE_TAG, LineJobs
+from mlops_assets.components.settling import judge_again, set_aside_failed
+from mlops_assets.core.errors import PlatformError
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Alert, Platform
+from mlops_assets.core.records import Decision, ValidatedData
+from mlops_assets.lifecycle.ingest import ingest
+
+INBOX_SECONDS = 10
+IMPROVE_SECONDS = 15
+
+
+def line_sensors(line: Line, batches: dg.DynamicPartitionsDefinition, jobs: LineJobs) -> list[dg.SensorDefinition]:
+    """Return the three sensors of a line; all run from the start."""
+    return [_inbox(line, batches, jobs), _improve(line, jobs), _failure(line, jobs)]
+
+
+def _inbox(line: Line, batches: dg.DynamicPartitionsDefinition, jobs: LineJobs) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{line.line}_inbox",
+        job=jobs.intake,
+        minimum_interval_seconds=INBOX_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Turns complete uploads for {line.line} into batches and checks them.",
+    )
+    def sensor(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
+        state = take_uploads(platform, line, json.loads(context.cursor or "{}"), context.log)
+        fresh = [
+            batch.batch_id
+            for batch in platform.batches.list(line.line)
+            if platform.records.get(line.line, batch.batch_id, "validated_data") is None
+            and platform.records.get(line.line, batch.batch_id, "quarantine") is None
+            and launches.claim(platform, line, batch.batch_id, "intake", context.instance)
+        ]
+        return dg.SensorResult(
+            run_requests=[_request(line, batch_id, "intake") for batch_id in fresh],
+            dynamic_partitions_requests=[batches.build_add_request(fresh)] if fresh else [],
+            cursor=json.dumps(state),
+        )
+
+    return sensor
+
+
+def take_uploads(
+    platform: Platform, line: Line, state: Mapping[str, JsonValue], log: logging.Logger
+) -> dict[str, JsonValue]:
+    """Ingest every upload that is complete and new; one that cannot be read is offered again at the next look."""
+    scan = wiring.inbox_source(platform, line).scan(state)
+    after = dict(scan.state)
+    for upload in scan.ready:
+        try:
+            batch, duplicate = ingest(
+                platform, line, Path(upload.path), contributor=_owner(Path(upload.path)), source="inbox"
+            )
+        except (PlatformError, OSError) as error:
+            log.warning(f"{upload.name} is left where it is: {error}")
+            del after[upload.name]
+        else:
+            log.info(f"{upload.name} is batch {batch.batch_id}{' (its bytes were there already)' if duplicate else ''}")
+    return after
+
+
+def _improve(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{line.line}_improve",
+        job=jobs.chain,
+        minimum_interval_seconds=IMPROVE_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Carries the next validated batch of {line.line} further, one at a time, in order of arrival.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.SensorResult | dg.SkipReason:
+        if launches.in_progress(context.instance, line):
+            return dg.SkipReason(f"A run of {line.line} is in progress.")
+        ended, step = next_step(platform, line, after=int(context.cursor or 0))
+        if step is None:
+            return dg.SensorResult(skip_reason=f"No batch of {line.line} waits for its next step.", cursor=str(ended))
+        batch_id, stage, assets = step
+        if not launches.claim(platform, line, batch_id, stage, context.instance):
+            return dg.SkipReason(f"{stage} of {batch_id} was launched already.")
+        return dg.SensorResult(run_requests=[_request(line, batch_id, stage, assets)], cursor=str(ended))
+
+    return sensor
+
+
+def next_step(platform: Platform, line: Line, after: int) -> tuple[int, tuple[str, str, Sequence[str]] | None]:
+    """Return the first batch, in order of arrival, that can be carried further: its id, stage and assets to make.
+
+    The first value is a sequence number up to which all batches have ended; pass it as `after` the next time.
+    """
+    ended, gap = after, False
+    for batch in platform.batches.list(line.line):
+        if batch.sequence <= after:
+            continue
+        made = {asset: platform.records.get(line.line, batch.batch_id, asset) for asset in CHAIN[1:]}
+        if made["quarantine"] or made["deployed_version"]:
+            ended = ended if gap else batch.sequence
+            continue
+        gap = True
+        decision, validated = made["decision"], made["validated_data"]
+        if isinstance(decision, Decision):
+            if not decision.pending:
+                return ended, (batch.batch_id, f"settle-{decision.digest[:12]}", SETTLE)
+        elif isinstance(validated, ValidatedData) and validated.accepted:
+            return ended, (batch.batch_id, "improve", IMPROVE)
+    return ended, None
+
+
+def _failure(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
+    @dg.run_failure_sensor(
+        name=f"{line.line}_failure",
+        monitored_jobs=[jobs.intake, jobs.chain],
+        request_job=jobs.chain,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Sets a batch aside when a run of {line.line} fails, with its log, and tells the team.",
+    )
+    def sensor(
+        context: dg.RunFailureSensorContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.RunRequest | dg.SkipReason:
+        run = context.dagster_run
+        batch_id = run.tags.get(launches.PARTITION_TAG)
+        if batch_id is None or run.tags.get("dagster/will_retry") == "true":
+            return dg.SkipReason("The run belongs to no batch, or is started again.")
+        failed = failure(context.instance, run.run_id)
+        if failed.stale and judge_again(platform, line, batch_id):
+            return _request(line, batch_id, f"again-{run.run_id}", CHAIN[CHAIN.index("eval_report") :])
+        if failed.operators:
+            todo = f"Mend it, then re-execute run {run.run_id}, or: mlops run {line.line} {batch_id}"
+            title = f"{line.line} {batch_id} stopped: {failed.kind}"
+            platform.alerts.send(
+                Alert(key=f"run:{run.run_id}", title=title, text=f"{failed.message}\n{todo}", line=line.line)
+            )
+            return dg.SkipReason(failed.message)
+        with log_file(context.instance, run.run_id) as logs:
+            set_aside_failed(platform, line, batch_id, failed, logs)
+        return _request(line, batch_id, f"quarantine-{run.run_id}", ["quarantine"])
+
+    return sensor
+
+
+def _request(line: Line, batch_id: str, stage: str, assets: Sequence[str] | None = None) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=f"{batch_id}:{stage}",
+        partition_key=batch_id,
+        tags={launches.STAGE_TAG: stage, LINE_TAG: line.line},
+        asset_selection=[dg.AssetKey([line.line, asset]) for asset in assets] if assets else None,
+    )
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:
+        return getpass.getuser()

@@ -1,0 +1,22 @@
+"""What every asset and sensor of this code location is given; made when a run starts, never while definitions load."""
+
+import functools
+
+import dagster as dg
+
+from mlops_assets import wiring
+from mlops_assets.core.ports import Platform
+
+_platform = functools.cache(wiring.platform)
+
+
+@dg.resource(description="Every port of the platform, filled from MLOPS_ settings.")
+def platform(_: dg.InitResourceContext) -> Platform:
+    """Return this process's platform."""
+    return _platform()
+
+
+@dg.definitions
+def resources() -> dg.Definitions:
+    """Return the resources, and the executor of ad-hoc runs."""
+    return dg.Definitions(resources={"platform": platform}, executor=dg.in_process_executor)
