@@ -12,22 +12,33 @@ ABANDONED_SECONDS = 24 * 3600
 
 
 @contextmanager
-def staged(target: Path, folder: Path | None = None) -> Iterator[Path]:
-    """Give a path to write; at the end it is synced and renamed to `target`, on an error it is removed.
+def staged(target: Path, folder: Path | None = None, *, durable: bool = True) -> Iterator[Path]:
+    """Give a path to write; at the end it is renamed to `target`, on an error it is removed.
 
     `folder` (default: that of `target`) holds the unfinished file; it must lie on the same file system.
+    `durable` flushes bytes and name to the disk; what can be made again need not be.
     """
     folder = folder or target.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    for needed in (folder, target.parent):
+        _make_folder(needed)
     unfinished = folder / f".{target.name[:64]}.{uuid.uuid4().hex}.tmp"
     try:
         yield unfinished
-        sync(unfinished)
+        if durable:
+            sync(unfinished)
         unfinished.replace(target)
-        sync(target.parent)
+        if durable:
+            sync(target.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that they stay."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
 
 
 def write_whole(target: Path, text: str) -> None:

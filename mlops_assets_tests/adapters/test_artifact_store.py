@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.adapters.artifact_store import FsspecStore
-from mlops_assets.core.digests import sha256_bytes, sha256_folder
+from mlops_assets.core.digests import sha256_bytes, sha256_file, sha256_folder
 from mlops_assets.core.errors import Corrupt, NotFound, Refused
-from mlops_assets_tests.adapters.processes import race
+from mlops_assets_tests.adapters.processes import race, start
 
 PUT = """
 import sys
@@ -39,6 +39,17 @@ try:
     store.put_folder(Path(sys.argv[2]))
 except OSError as error:
     print(error.errno)
+"""
+
+
+ENDLESS = """
+import os, sys
+from pathlib import Path
+from mlops_assets.adapters.artifact_store import FsspecStore
+store = FsspecStore(sys.argv[1], Path(sys.argv[1]))
+print("ready", flush=True)
+while True:
+    print(store.put_bytes(os.urandom(4 << 20)), flush=True)
 """
 
 
@@ -180,8 +191,21 @@ def test_a_full_disk_leaves_no_partial_file(tmp_path: Path, folder: Path) -> Non
         [sys.executable, "-c", FULL, str(tmp_path / "store"), str(folder)], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"{errno.EFBIG}\n"
-    assert [path.name for path in visible(tmp_path)] == [sha256_bytes(b"one")]
+    assert {path.name for path in visible(tmp_path)} <= {sha256_bytes(b"one"), sha256_bytes(b"")}
     assert list((tmp_path / "store" / "unfinished").iterdir()) == []
+
+
+@pytest.mark.parametrize("stored_before", [0, 1, 5])
+def test_a_killed_process_leaves_no_partial_file(tmp_path: Path, stored_before: int) -> None:
+    process = start(ENDLESS, str(tmp_path / "store"))
+    assert process.stdout is not None
+    for _ in range(stored_before + 1):
+        process.stdout.readline()
+    process.kill()
+    process.communicate()
+    files = visible(tmp_path)
+    assert len(files) >= stored_before
+    assert all(path.name == sha256_file(path) for path in files)
 
 
 def test_what_a_dead_process_left_is_removed_after_a_day(tmp_path: Path) -> None:
