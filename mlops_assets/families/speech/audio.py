@@ -1,0 +1,181 @@
+"""Turn untrusted recordings into 16 kHz mono samples, or say by number why not.
+
+libsndfile returns fewer frames than a header promises without a word, reads formats nobody asked for, and turns a
+small FLAC into gigabytes; so the container, the encoding, the promised length and the read length are checked here.
+"""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from scipy.signal import resample_poly
+
+from mlops_assets.families.speech.config import Config
+
+RATE = 16_000
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus")
+MAX_RATE = 192_000
+_MAGIC = {b"RIFF": "WAV", b"RF64": "WAV", b"fLaC": "FLAC", b"OggS": "OGG"}
+_FORMATS = {"WAV": ("WAV", "WAVEX", "RF64"), "FLAC": ("FLAC",), "OGG": ("OGG",)}
+_SUBTYPES = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "VORBIS", "OPUS")
+_FRAME = RATE // 20
+_DC_LIMIT = 1e-3
+_FULL_SCALE = 32_735
+_OGG_TAIL = 65_536 + 300
+_UNKNOWN_LENGTH = 0xFFFFFFFF
+
+
+class Fault(Exception):
+    """A recording that cannot be used: the code of the finding, and a detail for the contributor."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        self.code = code
+        self.detail = detail
+        super().__init__(f"{code} {detail}")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A usable recording: int16 samples at 16 kHz, seconds, seconds of it that are not silent, and its flags."""
+
+    samples: np.ndarray
+    seconds: float
+    voiced_seconds: float
+    flags: tuple[str, ...]
+
+
+def read_clip(path: Path, config: Config) -> Clip:
+    """Decode one recording completely; raise Fault with the finding's code if it cannot be used.
+
+    More than one channel is averaged, other rates are resampled, an offset above 0.001 of full scale is removed.
+    At most `config.max_seconds` of audio are ever in memory.
+    """
+    import soundfile
+
+    if path.stat().st_size == 0:
+        raise Fault("SPC012", "0 bytes")
+    container = _check_container(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            _check_header(file, container, config)
+            samples = file.read(file.frames, dtype="int16" if file.subtype == "PCM_16" else "float32", always_2d=True)
+            frames, rate = file.frames, file.samplerate
+    except soundfile.LibsndfileError as error:
+        raise Fault("SPC014", str(error.error_string)) from error
+    if len(samples) < frames:
+        raise Fault("SPC013", f"{len(samples)} of {frames} frames")
+    return _clip(samples, rate, config)
+
+
+def read_samples(path: Path) -> np.ndarray:
+    """Return float32 samples in [-1, 1] at 16 kHz, shape (n,), of a dataset's or a caller's file."""
+    import soundfile
+
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return _resample(samples.mean(axis=1), rate)
+
+
+def write_samples(path: Path, samples: np.ndarray) -> None:
+    """Write int16 samples as a 16 kHz mono WAV file."""
+    import soundfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, RATE, subtype="PCM_16", format="WAV")
+
+
+def _clip(samples: np.ndarray, rate: int, config: Config) -> Clip:
+    flags = ["SPC030"] if samples.shape[1] > 1 else []
+    if samples.dtype == np.int16 and samples.shape[1] == 1 and rate == RATE:
+        pcm = samples[:, 0]
+    else:
+        wave = samples.astype(np.float32) / 32_768 if samples.dtype == np.int16 else samples
+        if not np.isfinite(wave).all():
+            raise Fault("SPC015")
+        wave = _resample(wave.mean(axis=1, dtype=np.float32), rate)
+        pcm = np.clip(np.rint(wave * 32_768), -32_768, 32_767).astype(np.int16)
+    clipped = float(np.count_nonzero(np.abs(samples) >= (_FULL_SCALE if samples.dtype == np.int16 else 0.999)))
+    if clipped / samples.size > config.clipped_share:
+        flags.append("SPC031")
+    offset = float(pcm.mean(dtype=np.float64)) / 32_768
+    if abs(offset) > _DC_LIMIT:
+        pcm = np.clip(pcm.astype(np.int32) - round(offset * 32_768), -32_768, 32_767).astype(np.int16)
+    level = envelope(pcm)
+    if level.max() < 10 ** (config.silence_dbfs / 20):
+        raise Fault("SPC019", f"loudest 50 ms at {20 * np.log10(max(level.max(), 1e-6)):.0f} dBFS")
+    voiced = float(np.count_nonzero(level > level.max() * 0.02)) * _FRAME / RATE
+    seconds = len(pcm) / RATE
+    return Clip(pcm, seconds, min(voiced, seconds), tuple(flags))
+
+
+def envelope(pcm: np.ndarray) -> np.ndarray:
+    """Return the RMS around the mean of each 50 ms of int16 samples, in units of full scale; at least one value."""
+    if len(pcm) < _FRAME:
+        return np.array([pcm.std(dtype=np.float64) / 32_768])
+    frames = pcm[: len(pcm) // _FRAME * _FRAME].reshape(-1, _FRAME).astype(np.float32)
+    power = np.einsum("ij,ij->i", frames, frames) / _FRAME - (frames @ np.full(_FRAME, 1 / _FRAME, np.float32)) ** 2
+    return np.sqrt(np.maximum(power, 0)) / 32_768
+
+
+def _resample(wave: np.ndarray, rate: int) -> np.ndarray:
+    if rate == RATE:
+        return wave
+    common = np.gcd(rate, RATE)
+    return resample_poly(wave, RATE // common, rate // common).astype(np.float32)
+
+
+def _check_header(file: Any, container: str, config: Config) -> None:
+    if file.format not in _FORMATS[container]:
+        raise Fault("SPC010", f"{file.format} inside")
+    if file.subtype not in _SUBTYPES:
+        raise Fault("SPC011", str(file.subtype))
+    if file.frames <= 0:
+        raise Fault("SPC012", "0 frames")
+    if file.channels > config.max_channels:
+        raise Fault("SPC016", f"{file.channels} channels")
+    if not config.min_sample_rate <= file.samplerate <= MAX_RATE:
+        raise Fault("SPC017", f"{file.samplerate} Hz")
+    seconds = file.frames / file.samplerate
+    if not config.min_seconds <= seconds <= config.max_seconds:
+        raise Fault("SPC018", f"{seconds:.3g} s; kept are {config.min_seconds:g} to {config.max_seconds:g} s")
+
+
+def _check_container(path: Path) -> str:
+    """Compare magic bytes and promised lengths with what is there, before any decoder sees the file."""
+    with path.open("rb") as file:
+        container = _MAGIC.get(file.read(4))
+        if container is None:
+            raise Fault("SPC010", "unknown magic bytes")
+        file.seek(0)
+        if container == "WAV":
+            _check_wav(file, path.stat().st_size)
+        elif container == "OGG":
+            file.seek(max(0, path.stat().st_size - _OGG_TAIL))
+            tail = file.read()
+            last = tail.rfind(b"OggS")
+            if last < 0 or last + 5 >= len(tail) or not tail[last + 5] & 4:
+                raise Fault("SPC013", "the last page of the stream is missing")
+    return container
+
+
+def _check_wav(file: IO[bytes], size: int) -> None:
+    """Walk the RIFF chunks: format first, then a data chunk no longer than the file (RF64 keeps its length apart)."""
+    riff = file.read(12)
+    if len(riff) < 12 or riff[8:12] != b"WAVE":
+        raise Fault("SPC010", "RIFF without WAVE")
+    while len(head := file.read(8)) == 8:
+        name, length = struct.unpack("<4sI", head)
+        if name == b"data":
+            if length == 0:
+                raise Fault("SPC012", "0 frames")
+            if length != _UNKNOWN_LENGTH and file.tell() + length > size:
+                raise Fault("SPC013", f"{size - file.tell()} of {length} bytes of audio")
+            return
+        if name == b"fmt " and length >= 16:
+            fields = file.read(16)
+            if len(fields) == 16 and struct.unpack("<HHIIHH", fields)[1] == 0:
+                raise Fault("SPC014", "0 channels")
+            length -= 16
+        file.seek(length + length % 2, 1)
+    raise Fault("SPC013" if size > 44 else "SPC012", "no audio data")
