@@ -235,4 +235,5 @@ def _cluster_sums(scores: Scores, labels: NDArray) -> Floats:
             "Give the evaluation set references that are not empty.",
         )
     order = np.unique(labels, return_inverse=True)[1]
-    return np.column_stack([np.bincount(order, weights=part) for part in (numerator, weight)])
+    columns = [np.bincount(order, weights=part) for part in (numerator, weight)]
+    return np.column_stack(columns).astype(np.float64)

@@ -1,0 +1,134 @@
+"""Word and character errors: the numbers a speech model is judged by, with the normaliser that makes them comparable.
+
+jiwer is the reference: the counts are those of `jiwer.process_words` and `process_characters` on normalised text, and
+a differential test holds them so. They are computed by rapidfuzz over all pairs at once, which is what jiwer calls
+per pair, without building the alignments that only `alignment` needs.
+
+The normaliser follows OpenAI's for English where it takes nothing away: NFKC, lower case, annotations in [] and <>
+dropped, unambiguous contractions written out, apostrophes closed up, every other mark a space. It differs on purpose:
+fillers (um, uh) stay, since a model must not be excused words it invented; 's and 'd stay closed (it's: its), since is,
+has and the possessive sound alike; numbers stay as written, since '1999' has several readings and the transcripts'
+own convention is part of what fine-tuning teaches. Other scripts keep their letters and vowel signs. `SCORER` names
+these rules; changing one changes its version, and figures of different versions are not compared.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCORER = "english-v1/jiwer-4"
+
+_ANNOTATION = re.compile(r"\[[^\[\]]*\]|<[^<>]*>")
+_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´", "'"))
+_CONTRACTIONS = (
+    (re.compile(r"\bwon't\b"), "will not"),
+    (re.compile(r"\bcan't\b"), "can not"),
+    (re.compile(r"\bcannot\b"), "can not"),
+    (re.compile(r"\bshan't\b"), "shall not"),
+    (re.compile(r"n't\b"), " not"),
+    (re.compile(r"(?<=\w)'re\b"), " are"),
+    (re.compile(r"(?<=\w)'ve\b"), " have"),
+    (re.compile(r"(?<=\w)'ll\b"), " will"),
+    (re.compile(r"(?<=\w)'m\b"), " am"),
+)
+_CHUNK = 8_192
+
+
+class Counts(NamedTuple):
+    """Edits and lengths per utterance: four integer arrays of shape (n,)."""
+
+    word_errors: NDArray[np.int64]
+    words: NDArray[np.int64]
+    char_errors: NDArray[np.int64]
+    chars: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A run of words that are equal, or were substituted, deleted or inserted."""
+
+    kind: Literal["equal", "substitute", "delete", "insert"]
+    reference: tuple[str, ...]
+    hypothesis: tuple[str, ...]
+
+
+class _Marks(dict[int, str | int | None]):
+    """A `str.translate` table made as characters come: letters, marks and digits stay, ' goes, the rest is a space."""
+
+    def __missing__(self, code: int) -> int | str | None:
+        character = chr(code)
+        keep: int | str | None = code if unicodedata.category(character)[0] in "LMN" else " "
+        self[code] = None if character == "'" else keep
+        return self[code]
+
+
+_MARKS = _Marks()
+
+
+def normalise(text: str) -> str:
+    """Return the words of a transcript as they are compared: single spaces, none at the ends; '' for no words."""
+    text = unicodedata.normalize("NFKC", text).lower()
+    if not text.isascii():
+        # Lower case may decompose ('İ') and a spacing accent composes to nothing: one more pass makes this idempotent.
+        text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES))
+    if "[" in text or "<" in text:
+        text = _ANNOTATION.sub(" ", text)
+    if "'" in text or "cannot" in text:
+        for pattern, words in _CONTRACTIONS:
+            text = pattern.sub(words, text)
+    return " ".join(text.translate(_MARKS).split())
+
+
+def count(references: Sequence[str], hypotheses: Sequence[str]) -> Counts:
+    """Normalise both sides and count edits per utterance; an empty reference counts every word as an insertion.
+
+    Raises ValueError if there are not as many hypotheses as references.
+    """
+    references = [normalise(text) for text in references]
+    hypotheses = [normalise(text) for text in hypotheses]
+    word_errors, words = word_edits(references, hypotheses)
+    char_errors = _distances(references, hypotheses)
+    return Counts(word_errors, words, char_errors, np.fromiter(map(len, references), np.int64, len(references)))
+
+
+def word_edits(references: Sequence[str], hypotheses: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count word edits and reference words per pair of normalised texts: two arrays of shape (n,).
+
+    Pairs are split in chunks, so that memory does not grow with the corpus. Raises ValueError on unequal lengths.
+    """
+    if len(references) != len(hypotheses):
+        raise ValueError(f"{len(references)} references cannot be compared with {len(hypotheses)} hypotheses.")
+    errors, words = np.zeros(len(references), np.int64), np.zeros(len(references), np.int64)
+    for start in range(0, len(references), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        split = [text.split() for text in references[chunk]]
+        errors[chunk] = _distances(split, [text.split() for text in hypotheses[chunk]])
+        words[chunk] = np.fromiter(map(len, split), np.int64, len(split))
+    return errors, words
+
+
+def alignment(reference: str, hypothesis: str) -> list[Edit]:
+    """Align one utterance for a person to read: which normalised words were substituted, deleted or inserted."""
+    import jiwer
+
+    output = jiwer.process_words([normalise(reference)], [normalise(hypothesis)])
+    return [
+        Edit(
+            chunk.type,  # pyright: ignore[reportArgumentType]
+            tuple(output.references[0][chunk.ref_start_idx : chunk.ref_end_idx]),
+            tuple(output.hypotheses[0][chunk.hyp_start_idx : chunk.hyp_end_idx]),
+        )
+        for chunk in output.alignments[0]
+    ]
+
+
+def _distances(references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+    from rapidfuzz.distance import Levenshtein
+    from rapidfuzz.process import cpdist
+
+    return cpdist(references, hypotheses, scorer=Levenshtein.distance, dtype=np.int64)
