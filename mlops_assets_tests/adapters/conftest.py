@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import tenacity
 
 from mlops_assets.adapters.database.engine import Database
 
@@ -55,8 +56,6 @@ def postgres_server() -> Iterator[str]:
 
 
 def _wait_until_up(url: str, server: subprocess.Popen[bytes]) -> None:
-    import tenacity
-
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     for attempt in tenacity.Retrying(wait=tenacity.wait_fixed(0.05), stop=tenacity.stop_after_delay(30)):
         with attempt:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+import tenacity
 from sqlalchemy import event, exc
 
 from mlops_assets.core.errors import ConfigError
@@ -103,7 +104,18 @@ def _on_connect(connection: Any, _: Any) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA synchronous = FULL")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_log(connection)
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_message(match=".*locked"),
+    wait=tenacity.wait_random(0.01, 0.1),
+    stop=tenacity.stop_after_delay(BUSY_SECONDS),
+    reraise=True,
+)
+def _use_log(connection: Any) -> None:
+    """Switch a new file to the write-ahead log; SQLite does not wait for others here, whatever the timeout."""
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _on_begin(connection: sa.Connection) -> None:
