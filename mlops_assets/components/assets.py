@@ -117,7 +117,7 @@ def _asset(step: Step, line: Line, batches: dg.PartitionsDefinition) -> dg.Asset
         yield dg.MaterializeResult(
             metadata=metadata.describe(record, platform, line),
             data_version=dg.DataVersion(record.digest),
-            check_results=checks.results(platform, line, record),
+            check_results=checks.results(line, record),
         )
 
     return body

@@ -11,7 +11,6 @@ from mlops_assets.core.records import (
     AssetRecord,
     CandidateModel,
     Decision,
-    DeployedVersion,
     EvalReport,
     ValidatedData,
 )
@@ -41,7 +40,6 @@ CHECKS: dict[str, dict[str, str]] = {
         "production_evaluable": "The version in production was scored on the same sets",
     },
     "decision": {"gates": "Every hard gate holds"},
-    "deployed_version": {"serves_the_judged_bytes": "What serves is, byte for byte, what was judged"},
 }
 
 
@@ -53,7 +51,7 @@ def specs(asset: str, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def results(platform: Platform, line: Line, record: AssetRecord) -> list[dg.AssetCheckResult]:
+def results(line: Line, record: AssetRecord) -> list[dg.AssetCheckResult]:
     """Return the outcome of every check of the record's asset."""
     return [
         dg.AssetCheckResult(
@@ -62,11 +60,11 @@ def results(platform: Platform, line: Line, record: AssetRecord) -> list[dg.Asse
             severity=dg.AssetCheckSeverity.ERROR if found.name in BLOCKING else dg.AssetCheckSeverity.WARN,
             metadata={"observed": str(found.observed)} | ({} if found.limit is None else {"limit": str(found.limit)}),
         )
-        for found in _found(platform, line, record)
+        for found in _found(line, record)
     ]
 
 
-def _found(platform: Platform, line: Line, record: AssetRecord) -> Iterator[Found]:
+def _found(line: Line, record: AssetRecord) -> Iterator[Found]:
     match record:
         case ValidatedData():
             yield from _validated(line, record)
@@ -79,11 +77,6 @@ def _found(platform: Platform, line: Line, record: AssetRecord) -> Iterator[Foun
         case Decision():
             failed = [check.name for check in record.gates if not check.passed]
             yield Found("gates", not failed, ", ".join(failed) or "all hold")
-        case DeployedVersion():
-            judged = platform.records.get(record.line, record.batch_id, "decision")
-            live = (platform.serving.live(record.line) or {}).get("digest")
-            same = isinstance(judged, Decision) and judged.evidence.candidate == record.servable == live
-            yield Found("serves_the_judged_bytes", same, live, record.servable)
 
 
 def _validated(line: Line, record: ValidatedData) -> Iterator[Found]:
@@ -100,3 +93,21 @@ def _validated(line: Line, record: ValidatedData) -> Iterator[Found]:
     yield Found("no_security_case", not stopping and not unexplained, ", ".join(stopping) or "none")
     leaks = {code: count for code, count in record.dropped.items() if code.startswith("LEAK")}
     yield Found("no_leak", not leaks, leaks or "none")
+
+
+def serves_the_judged_bytes(line: Line) -> dg.AssetChecksDefinition:
+    """Return the check of `deployed_version`; a step of its own, because a batch may end without that asset."""
+
+    @dg.asset_check(
+        asset=dg.AssetKey([line.line, "deployed_version"]),
+        description="What serves is, byte for byte, what was judged",
+    )
+    def serves_the_judged_bytes(
+        context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.AssetCheckResult:
+        decision = platform.records.get(line.line, context.run.tags["dagster/partition"], "decision")
+        judged = decision.evidence.candidate if isinstance(decision, Decision) else None
+        live = (platform.serving.live(line.line) or {}).get("digest")
+        return dg.AssetCheckResult(passed=judged == live, metadata={"judged": str(judged), "serves": str(live)})
+
+    return serves_the_judged_bytes

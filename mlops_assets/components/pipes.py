@@ -1,5 +1,6 @@
 """Tasks of a Dagster run: the same local processes, with their log and progress streamed into the run by Pipes."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,9 +21,12 @@ class PipesCompute:
     def run(self, task: Task, limits: Limits, *, env: Mapping[str, str] | None = None) -> TaskResult:
         """Run one task in a process that finds this Pipes session in its environment."""
         self.context.log.info(f"{task.task}: a process of its own, {limits.minutes:g} min, {limits.memory_gb:g} GB")
-        with dg.open_pipes_session(
-            self.context.op_execution_context,
-            context_injector=dg.PipesTempFileContextInjector(),
-            message_reader=dg.PipesTempFileMessageReader(),
-        ) as session:
+        with (
+            warnings.catch_warnings(action="ignore", category=dg.PreviewWarning),  # Dagster's own, of its own code
+            dg.open_pipes_session(
+                self.context.op_execution_context,
+                context_injector=dg.PipesTempFileContextInjector(),
+                message_reader=dg.PipesTempFileMessageReader(),
+            ) as session,
+        ):
             return self.compute.run(task, limits, env={**(env or {}), **session.get_bootstrap_env_vars()})

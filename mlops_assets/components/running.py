@@ -63,9 +63,9 @@ class _Runner:
         if failed.operators:
             return RunOutcome(tuple(self.run_ids), success=False, error=failed.message)
         with log_file(self.instance, self.run_ids[-1]) as logs:
-            set_aside_failed(self.platform, self.line, self.batch_id, failed, logs)
+            held = set_aside_failed(self.platform, self.line, self.batch_id, failed, logs)
         ended = self._materialize(["quarantine"]) is None
-        return RunOutcome(tuple(self.run_ids), success=ended, error=failed.message)
+        return RunOutcome(tuple(self.run_ids), success=ended, error=held.reason)
 
     def _materialize(self, chain: Sequence[str]) -> Failure | None:
         definitions = dg.Definitions.merge(
