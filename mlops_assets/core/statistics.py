@@ -75,7 +75,9 @@ def compare(
     """
     labels = np.asarray(clusters)
     sums = [_cluster_sums(scores, labels) for scores in (candidate, production) if scores is not None]
-    count = len(sums[0])
+    order = np.lexsort(np.hstack(sums).T)  # by value: what clusters are called must not move the last bit
+    sums = [part[order] for part in sums]
+    count = len(order)
     shown = min(resamples, SHOWN_RESAMPLES)
     rng = np.random.default_rng(seed)
     singles = [_estimate(single, alpha, shown, rng) for single in sums]

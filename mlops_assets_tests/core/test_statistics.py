@@ -1,0 +1,204 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import bootstrap, ks_2samp
+
+from mlops_assets.core.errors import PlatformError
+from mlops_assets.core.statistics import Paired, compare, degraded_share, resample_sums
+
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+HIGHEST = 0.065
+"""Nominal 5 % plus 1.5 points: what is left of small samples, and of the simulation's own noise."""
+
+
+def judge(new: np.ndarray, old: np.ndarray, weight: np.ndarray, clusters: np.ndarray, **changes: float) -> Paired:
+    settings = {"alpha": 0.05, "margin": 0.003, "resamples": 1_000, "seed": 1} | changes
+    return compare((new, weight), (old, weight), clusters, higher_is_better=False, **settings)  # pyright: ignore
+
+
+def utterances(seed: int, clusters: int, per_cluster: int, uneven: bool = False, spread: float = 0.04) -> Arrays:
+    """Two systems of equal quality whose errors depend on the speaker: new, old, words, speaker."""
+    rng = np.random.default_rng(seed)
+    sizes = np.maximum(1, rng.lognormal(np.log(per_cluster), 1.0 if uneven else 0.0, clusters).astype(int))
+    speaker = np.repeat(np.arange(clusters), sizes)
+    words = rng.poisson(10, len(speaker)) + 2
+    rates = np.clip(0.15 + rng.normal(0, spread, (2, clusters)), 0.01, 0.9)
+    return rng.binomial(words, rates[0][speaker]), rng.binomial(words, rates[1][speaker]), words, speaker
+
+
+def false_approvals(clusters: int, uneven: bool, rounds: int) -> float:
+    """Share of A/A pairs with a lower bound above 0, both directions counted: the null is symmetric."""
+    found = [judge(*utterances(seed, clusters, 8, uneven), seed=seed) for seed in range(rounds)]
+    bounds = [(paired.lower, paired.upper) for paired in found]
+    return float(
+        np.mean([(lower > 0) + (upper < 0) for lower, upper in bounds if lower is not None and upper is not None]) / 2
+    )
+
+
+@pytest.mark.parametrize("uneven", [False, True])
+@pytest.mark.parametrize("clusters", [6, 10, 20, 50])
+def test_equal_systems_are_rarely_found_better(clusters: int, uneven: bool):
+    assert false_approvals(clusters, uneven, rounds=800) <= HIGHEST
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("uneven", [False, True])
+@pytest.mark.parametrize("clusters", [6, 10, 20, 50])
+def test_equal_systems_are_rarely_found_better_over_many_pairs(clusters: int, uneven: bool):
+    assert false_approvals(clusters, uneven, rounds=10_000) <= 0.062
+
+
+def test_resampling_items_of_few_speakers_would_promote_too_often():
+    pairs = [utterances(seed, 10, 30, spread=0.06) for seed in range(200)]
+    naive = [judge(new, old, words, np.arange(len(words))).lower for new, old, words, _ in pairs]
+    assert np.mean([lower is not None and lower > 0 for lower in naive]) > 0.1
+
+
+def test_the_distribution_is_scipys():
+    new, old, words, speaker = utterances(3, 400, 1)
+    expected = bootstrap(
+        (new, old, words),
+        lambda a, b, w, axis: (b.sum(axis) - a.sum(axis)) / w.sum(axis),
+        paired=True, vectorized=True, n_resamples=20_000, method="percentile", batch=1_000,
+        confidence_level=0.9, rng=np.random.default_rng(1),
+    )  # fmt: skip
+    for cells in (np.column_stack([old - new, words]), np.column_stack([old - new + words * 1e-9, words])):
+        drawn = resample_sums(np.repeat(cells, 1, axis=0).astype(float), 20_000, np.random.default_rng(2))
+        assert ks_2samp(drawn[:, 0] / drawn[:, 1], expected.bootstrap_distribution).statistic < 0.02
+    ours = judge(new, old, words, speaker, resamples=20_000)
+    assert ours.lower == pytest.approx(expected.confidence_interval.low, abs=0.05 * expected.standard_error)
+    assert ours.upper == pytest.approx(expected.confidence_interval.high, abs=0.05 * expected.standard_error)
+
+
+def test_cells_and_rows_give_the_same_distribution():
+    rng = np.random.default_rng(5)
+    cells = np.column_stack([rng.integers(-1, 2, 500), np.full(500, 4)]).astype(float)
+    apart = cells + np.column_stack([np.arange(500) * 1e-9, np.zeros(500)])
+    drawn = [resample_sums(rows, 20_000, np.random.default_rng(7))[:, 0] for rows in (cells, apart)]
+    assert ks_2samp(np.round(drawn[0]), np.round(drawn[1])).statistic < 0.02
+
+
+@given(st.integers(0, 10_000), st.integers(2, 30), st.integers(1, 4))
+def test_order_of_items_names_of_clusters_and_repetition_do_not_matter(seed: int, clusters: int, per_cluster: int):
+    arrays = utterances(seed, clusters, per_cluster)
+    order = np.random.default_rng(seed).permutation(len(arrays[0]))
+    expected = judge(*arrays)
+    assert judge(*(part[order] for part in arrays)) == expected
+    new, old, words, speaker = arrays
+    assert judge(new, old, words, np.array([f"speaker {clusters - x}" for x in speaker])) == expected
+
+
+@given(st.integers(0, 10_000), st.integers(6, 30))
+def test_swapping_the_systems_turns_the_sign(seed: int, clusters: int):
+    new, old, words, speaker = utterances(seed, clusters, 3)
+    ahead, behind = judge(new, old, words, speaker), judge(old, new, words, speaker)
+    assert ahead.delta is not None
+    assert behind.delta is not None
+    assert behind.delta == pytest.approx(-ahead.delta)
+    assert (behind.candidate, behind.production) == (ahead.production, ahead.candidate)
+    if ahead.detectable is not None and behind.lower is not None and ahead.upper is not None:
+        assert behind.lower == pytest.approx(-ahead.upper, abs=0.2 * ahead.detectable)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([2, 8, 0.5]))
+def test_scaling_errors_scales_everything(seed: int, factor: float):
+    new, old, words, speaker = utterances(seed, 8, 3)
+    one, scaled = judge(new, old, words, speaker), judge(new * factor, old * factor, words, speaker)
+    for name in ("candidate", "production", "delta", "lower", "upper", "detectable"):
+        assert getattr(scaled, name) == pytest.approx(getattr(one, name) * factor)
+
+
+def test_duplicated_items_add_nothing_within_a_cluster():
+    arrays = utterances(1, 12, 3)
+    once, twice = judge(*arrays), judge(*(np.repeat(part, 2) for part in arrays))
+    assert (twice.delta, twice.lower, twice.upper) == (once.delta, once.lower, once.upper)
+    assert twice.n == 2 * once.n
+
+
+def test_higher_is_better_turns_the_direction():
+    hits, ones = np.array([1, 1, 1, 0, 1, 1]), np.ones(6)
+    better = compare(
+        (hits, ones), (1 - hits, ones), range(6), higher_is_better=True, alpha=0.05, margin=0, resamples=1_000, seed=1
+    )
+    assert better.delta == pytest.approx(4 / 6)
+    assert better.items_needed is None
+
+
+def test_weights_that_differ_between_the_systems():
+    new, old, words, speaker = utterances(2, 30, 4)
+    paired = compare(
+        (new, words), (old, words + (speaker == 0)), speaker,
+        higher_is_better=False, alpha=0.05, margin=0.003, resamples=4_000, seed=1,
+    )  # fmt: skip
+    same = judge(new, old, words, speaker, resamples=4_000)
+    assert paired.lower is not None
+    assert same.lower is not None
+    assert same.detectable is not None
+    assert paired.lower == pytest.approx(same.lower, abs=0.3 * same.detectable)
+
+
+def test_equal_predictions_differ_by_exactly_nothing():
+    new, _, words, speaker = utterances(4, 20, 3)
+    paired = judge(new, new, words, speaker)
+    assert (paired.delta, paired.lower, paired.upper) == (0, 0, 0)
+    assert (paired.detectable, paired.items_needed) == (None, None)
+
+
+def test_one_cluster_has_values_and_no_bounds():
+    new, old, words, _ = utterances(4, 20, 3)
+    paired = judge(new, old, words, np.zeros(len(words)))
+    assert paired.delta is not None
+    assert (paired.lower, paired.upper, paired.candidate_interval, paired.items_needed) == (None, None, None, None)
+
+
+def test_without_production_there_is_one_system():
+    new, _, words, speaker = utterances(4, 20, 3)
+    paired = compare(
+        (new, words), None, speaker, higher_is_better=False, alpha=0.05, margin=0.003, resamples=1_000, seed=1
+    )
+    assert paired.candidate_interval is not None
+    assert paired.candidate_interval[0] < paired.candidate < paired.candidate_interval[1]
+    assert (paired.production, paired.delta, paired.lower) == (None, None, None)
+
+
+def test_a_detectable_difference_is_detected_four_times_in_five():
+    """The set's own statement about itself, checked by giving it exactly that difference."""
+    rng = np.random.default_rng(9)
+    size, words = 300, np.full(300, 10.0)
+    found = []
+    expected = judge(rng.normal(0, 1, size), rng.normal(0, 1, size), words, np.arange(size)).detectable
+    assert expected is not None
+    for seed in range(300):
+        pair = judge(rng.normal(0, 1, size) - 10 * expected, rng.normal(0, 1, size), words, np.arange(size), seed=seed)
+        found.append(pair.lower is not None and pair.lower > 0)
+    assert 0.72 <= np.mean(found) <= 0.88
+
+
+def test_unusable_scores_are_refused():
+    ones = np.ones(3)
+    with pytest.raises(PlatformError, match="no scored items"):
+        judge(np.array([]), np.array([]), np.array([]), np.array([]))
+    with pytest.raises(PlatformError, match="weigh nothing"):
+        judge(ones, ones, 0 * ones, np.arange(3))
+    with pytest.raises(ValueError, match="finite"):
+        judge(ones * np.nan, ones, ones, np.arange(3))
+    with pytest.raises(ValueError, match="shape"):
+        judge(ones, ones, np.ones(4), np.arange(3))
+    with pytest.raises(ValueError, match="cluster labels"):
+        judge(ones, ones, ones, np.arange(4))
+
+
+def test_items_without_words_count_their_errors():
+    new, old, words = np.array([3, 0, 1, 0]), np.array([0, 0, 1, 2]), np.array([0, 5, 5, 5])
+    paired = judge(new, old, words, np.arange(4))
+    assert paired.candidate == pytest.approx(4 / 15)
+    assert paired.lower is not None
+
+
+def test_degraded_share():
+    old, words = np.array([2, 4, 0, 0]), np.array([10, 10, 10, 0])
+    new = np.array([3, 7, 1, 0])
+    assert degraded_share((new, words), (old, words), higher_is_better=False) == 0.5
+    assert degraded_share(([1, 0], [1, 1]), ([1, 1], [1, 1]), higher_is_better=True) == 0.5
+    assert degraded_share((old, words), (old, words), higher_is_better=False) == 0
