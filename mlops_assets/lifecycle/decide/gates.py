@@ -1,0 +1,143 @@
+"""Hard gates: rules over the evidence that reject when they fail, and that nobody can override.
+
+A gate that has nothing to compare with (no production version yet) is left out, never passed; that the comparison is
+missing is the statistical rule's business, and keeps a candidate from being approved.
+"""
+
+from collections.abc import Iterator
+
+from mlops_assets.core.policy import Policy
+from mlops_assets.core.records import Check, Comparison, Evidence, SetKind
+
+SUITES: tuple[SetKind, ...] = ("benchmark", "critical", "edge")
+
+
+def gates(evidence: Evidence, policy: Policy) -> tuple[Check, ...]:
+    """Apply every gate that the evidence has numbers for."""
+    return (
+        _infra(evidence),
+        *_data(evidence, policy),
+        *_absolute(evidence, policy),
+        *_degraded(evidence, policy),
+        *_suites(evidence, policy),
+        *_cost(evidence, policy),
+    )
+
+
+def primary(evidence: Evidence, policy: Policy, set_name: str, slice_id: str | None = None) -> Comparison | None:
+    """Return the comparison of the primary metric on a set (or one slice of it), if it was measured."""
+    return measured(evidence, policy.primary.metric, set_name, slice_id)
+
+
+def measured(evidence: Evidence, metric: str, set_name: str, slice_id: str | None = None) -> Comparison | None:
+    """Return one comparison of the evidence, if it was measured."""
+    wanted = (metric, set_name, slice_id)
+    return next((each for each in evidence.comparisons if (each.metric, each.set_name, each.slice) == wanted), None)
+
+
+def sets_of(evidence: Evidence, *kinds: SetKind) -> list[str]:
+    """Return the names of the evaluated sets of some kinds."""
+    return [each.name for each in evidence.sets if each.kind in kinds]
+
+
+def _infra(evidence: Evidence) -> Check:
+    return Check(
+        name="serving",
+        passed=evidence.infra_ok,
+        explanation="The exported candidate loads and answers in a fresh process."
+        if evidence.infra_ok
+        else "The exported candidate does not load or answer in a fresh process; its log is in the quarantine bundle.",
+    )
+
+
+def _data(evidence: Evidence, policy: Policy) -> Iterator[Check]:
+    limits = policy.data
+    yield _at_least("items", evidence.kept, limits.min_items, "{:.0f} items of the batch are usable; {:.0f} are needed")
+    yield _at_least(
+        "data quality", evidence.quality_score, limits.min_quality, "Data quality is {:.1f} of 10; {:.1f} is needed"
+    )
+    yield _at_most(
+        "dropped items",
+        evidence.dropped_share,
+        limits.max_dropped_share,
+        "{:.1%} of the batch was dropped; {:.1%} is allowed",
+    )
+
+
+def _absolute(evidence: Evidence, policy: Policy) -> Iterator[Check]:
+    limit = policy.gates.max_primary
+    if limit is None:
+        return
+    for name in sets_of(evidence, "golden"):
+        comparison = primary(evidence, policy, name)
+        if comparison is not None:
+            text = f"{comparison.metric} on {name} is {{:.4f}}; the bound is {{:.4f}}"
+            bound = _at_least if comparison.higher_is_better else _at_most
+            yield bound(f"{name}: bound on {comparison.metric}", comparison.candidate, limit, text)
+
+
+def _degraded(evidence: Evidence, policy: Policy) -> Iterator[Check]:
+    for each in evidence.sets:
+        if each.kind == "golden" and "production" in evidence.systems:
+            yield _at_most(
+                f"{each.name}: items degraded",
+                each.degraded_share,
+                policy.gates.max_degraded_share,
+                f"{{:.1%}} of the {each.n} items of {each.name} are clearly worse than in production; "
+                "{:.1%} is allowed",
+            )
+
+
+def _suites(evidence: Evidence, policy: Policy) -> Iterator[Check]:
+    """Bound the relative loss on each suite; a loss within the absolute margin is by policy 'not worse'."""
+    for each in evidence.sets:
+        comparison = primary(evidence, policy, each.name)
+        if each.kind not in SUITES or comparison is None or comparison.delta is None or comparison.production is None:
+            continue
+        critical = each.kind == "critical"
+        margin = policy.critical_margin if critical else policy.primary.margin
+        limit = policy.gates.critical_degradation_threshold if critical else policy.gates.suite_degradation_threshold
+        loss, base = -comparison.delta, abs(comparison.production)
+        yield Check(
+            name=f"{each.name}: degradation",
+            passed=loss <= margin or loss <= limit * base,
+            observed=round(loss / base, 6) if base else ("loss from zero" if loss > 0 else 0.0),
+            limit=limit,
+            explanation=f"{comparison.metric} on the {each.kind} suite {each.name} went from "
+            f"{comparison.production:.4f} to {comparison.candidate:.4f}; a loss of {limit:.0%} of production, "
+            f"or of {margin:.4f}, is allowed.",
+        )
+
+
+def _cost(evidence: Evidence, policy: Policy) -> Iterator[Check]:
+    candidate, production = evidence.systems.get("candidate"), evidence.systems.get("production")
+    if candidate is None or production is None:
+        return
+    if production.seconds_per_unit > 0:
+        yield _at_most(
+            "latency",
+            candidate.seconds_per_unit / production.seconds_per_unit,
+            policy.gates.max_latency_ratio,
+            f"The candidate takes {candidate.seconds_per_unit:.3g} s per {candidate.unit}, {{:.2f}} times what "
+            "production takes; {:.2f} times is allowed",
+        )
+    if production.size_bytes > 0:
+        yield _at_most(
+            "size",
+            candidate.size_bytes / production.size_bytes,
+            policy.gates.max_size_ratio,
+            f"The candidate has {candidate.size_bytes:,} bytes, {{:.2f}} times production's; {{:.2f}} times is allowed",
+        )
+
+
+def _at_least(name: str, observed: float, limit: float, text: str) -> Check:
+    return _bound(name, observed >= limit, observed, limit, text)
+
+
+def _at_most(name: str, observed: float, limit: float, text: str) -> Check:
+    return _bound(name, observed <= limit, observed, limit, text)
+
+
+def _bound(name: str, passed: bool, observed: float, limit: float, text: str) -> Check:
+    explanation = f"{text.format(observed, limit)}."
+    return Check(name=name, passed=passed, observed=observed, limit=limit, explanation=explanation)

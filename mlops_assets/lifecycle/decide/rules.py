@@ -1,0 +1,231 @@
+"""The statistical rule, and the verdict as a pure function of evidence, policy and a person's answer.
+
+Every difference is oriented so that positive means the candidate is better; L and U are its one-sided bounds, m the
+policy's non-inferiority margin. A failed gate rejects, whatever else is true. Then, fail closed: what cannot be judged
+(no production, a golden set too small, a number that is missing) goes to a person. U < -m rejects. What remains is
+approved only if the gain is real and no protected slice or critical suite may be harmed beyond its margin.
+"""
+
+from collections.abc import Iterator
+
+from mlops_assets.core.policy import Policy
+from mlops_assets.core.records import Check, Comparison, Evidence, Record, ReviewAnswer, Verdict
+from mlops_assets.lifecycle.decide.gates import gates, measured, primary, sets_of
+
+MIN_CLUSTERS = 8  # below it, a percentile bootstrap over clusters is too narrow to be believed
+
+JUDGEABLE = "judgeable"
+NOT_WORSE = "not worse"
+PROMOTABLE = "promotable"
+
+
+class Ruling(Record):
+    """What the rule path says of a candidate: verdict, reasons for a person, and every check behind them."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    gates: tuple[Check, ...]
+    statistics: tuple[Check, ...] = ()
+    question: str | None = None
+
+
+def verdict(evidence: Evidence, policy: Policy, review: ReviewAnswer | None = None) -> Ruling:
+    """Return the ruling; `review` settles a HUMAN_REVIEW and has no say in anything else."""
+    applied = gates(evidence, policy)
+    failed = [gate.explanation for gate in applied if not gate.passed]
+    if failed:
+        return Ruling(verdict="REJECT", reasons=tuple(failed), gates=applied)
+    checks = statistics(evidence, policy)
+    ruling = _rule(evidence, policy, applied, checks)
+    if ruling.verdict != "HUMAN_REVIEW" or review is None:
+        return ruling
+    word = "approved" if review.approve else "rejected"
+    return ruling.model_copy(
+        update={
+            "verdict": "APPROVE" if review.approve else "REJECT",
+            "reasons": (f"{review.reviewer} {word} it: {review.reason}", *ruling.reasons),
+        }
+    )
+
+
+def statistics(evidence: Evidence, policy: Policy) -> tuple[Check, ...]:
+    """Apply every condition of an approval; the name's first word says what a failed one means."""
+    return (*_judgeable(evidence, policy), *_not_worse(evidence, policy), *_promotable(evidence, policy))
+
+
+def _rule(evidence: Evidence, policy: Policy, applied: tuple[Check, ...], checks: tuple[Check, ...]) -> Ruling:
+    def failed(kind: str) -> tuple[str, ...]:
+        return tuple(check.explanation for check in checks if check.name.startswith(kind) and not check.passed)
+
+    blocked = failed(JUDGEABLE)
+    if not blocked and (worse := failed(NOT_WORSE)):
+        return Ruling(verdict="REJECT", reasons=worse, gates=applied, statistics=checks)
+    doubts = blocked + failed(PROMOTABLE)
+    if not doubts:
+        gains = tuple(
+            check.explanation for check in checks if check.passed and check.name.startswith(f"{PROMOTABLE}: gain")
+        )
+        return Ruling(verdict="APPROVE", reasons=gains, gates=applied, statistics=checks)
+    reasons = (*doubts, *_power(evidence, policy))
+    question = f"Shall batch {evidence.batch_id} replace {_served(evidence)} of {evidence.line}? " + " ".join(reasons)
+    return Ruling(verdict="HUMAN_REVIEW", reasons=reasons, gates=applied, statistics=checks, question=question)
+
+
+def _judgeable(evidence: Evidence, policy: Policy) -> Iterator[Check]:
+    first = evidence.production is None
+    yield Check(
+        name=f"{JUDGEABLE}: production",
+        passed=not first and "production" in evidence.systems,
+        observed=None if first else evidence.production_version,
+        explanation=f"{evidence.line} has no version yet: a first version is a person's decision."
+        if first
+        else f"Production is version {evidence.production_version}."
+        if "production" in evidence.systems
+        else f"Version {evidence.production_version}, which serves, could not be evaluated; nothing to compare with.",
+    )
+    golden = [each for each in evidence.sets if each.kind == "golden"]
+    if not golden:
+        yield Check(
+            name=f"{JUDGEABLE}: golden set",
+            passed=False,
+            explanation="No golden set was evaluated; declare one in the line's YAML.",
+        )
+    for each in golden:
+        limit = policy.gates.min_golden_items
+        yield Check(
+            name=f"{JUDGEABLE}: size of {each.name}",
+            passed=each.n >= limit and each.clusters >= MIN_CLUSTERS,
+            observed=f"{each.n} items, {each.clusters} clusters",
+            limit=f"{limit} items, {MIN_CLUSTERS} clusters",
+            explanation=f"The golden set {each.name} has {each.n} items of {each.clusters} speakers or users; "
+            f"{limit} items of {MIN_CLUSTERS} are needed to decide by numbers.",
+        )
+        comparison = primary(evidence, policy, each.name)
+        known = comparison is not None and None not in (comparison.delta, comparison.lower, comparison.upper)
+        yield Check(
+            name=f"{JUDGEABLE}: {policy.primary.metric} on {each.name}",
+            passed=known,
+            explanation=f"{policy.primary.metric} of candidate and production was "
+            f"{'measured' if known else 'not measured'} on {each.name}.",
+        )
+
+
+def _not_worse(evidence: Evidence, policy: Policy) -> Iterator[Check]:
+    for comparison in _golden(evidence, policy):
+        margin = policy.primary.margin
+        if comparison.upper is not None:
+            yield Check(
+                name=f"{NOT_WORSE}: {comparison.metric} on {comparison.set_name}",
+                passed=comparison.upper >= -margin,
+                observed=comparison.upper,
+                limit=-margin,
+                explanation=f"{_change(comparison)}; it would have to be better than {-margin:+.4f} at its best bound.",
+            )
+
+
+def _promotable(evidence: Evidence, policy: Policy) -> Iterator[Check]:
+    yield Check(
+        name=f"{PROMOTABLE}: items",
+        passed=evidence.kept >= policy.min_items_to_promote,
+        observed=evidence.kept,
+        limit=policy.min_items_to_promote,
+        explanation=f"The batch has {evidence.kept} usable items; {policy.min_items_to_promote} are needed to promote "
+        "a model without a person.",
+    )
+    yield Check(
+        name=f"{PROMOTABLE}: looks",
+        passed=evidence.looks <= policy.looks_budget,
+        observed=evidence.looks,
+        limit=policy.looks_budget,
+        explanation=f"This golden set was looked at {evidence.looks} times; its budget is {policy.looks_budget}: "
+        "beyond it, add fresh items as a new golden version.",
+    )
+    yield from (_gain(comparison, evidence, policy) for comparison in _golden(evidence, policy))
+    for name in sets_of(evidence, "critical"):
+        found = primary(evidence, policy, name)
+        yield _unharmed(f"critical suite {name}", policy.primary.metric, found, policy.critical_margin)
+    for each in policy.protected:
+        for name in sets_of(evidence, "golden"):
+            found = measured(evidence, each.metric, name, each.slice)
+            yield _unharmed(f"protected slice {each.slice} of {name}", each.metric, found, each.margin)
+
+
+def _gain(comparison: Comparison, evidence: Evidence, policy: Policy) -> Check:
+    """The gain on the primary metric is real, or a business metric gains while the primary is not worse."""
+    least, margin = policy.gates.min_wer_improvement, policy.primary.margin
+    seen = comparison.lower if policy.gates.require_significance else comparison.delta
+    harmless = comparison.lower is not None and comparison.lower > -margin
+    gained = seen is not None and seen > least and (policy.gates.require_significance or harmless)
+    business = [
+        found
+        for each in policy.business
+        if (found := measured(evidence, each.metric, comparison.set_name)) and found.lower is not None
+        if found.lower > 0
+    ]
+    wanted = "its lower bound" if policy.gates.require_significance else "the change"
+    explanation = f"{_change(comparison)}; {wanted} must exceed {least:+.4f}."
+    if not gained and harmless and business:
+        explanation = f"{_change(comparison)}, so it is not worse by {margin:.4f}; " + "; ".join(map(_change, business))
+        explanation += "."
+    return Check(
+        name=f"{PROMOTABLE}: gain in {comparison.metric} on {comparison.set_name}",
+        passed=gained or (harmless and bool(business)),
+        observed=seen,
+        limit=least,
+        explanation=explanation,
+    )
+
+
+def _unharmed(what: str, metric: str, comparison: Comparison | None, margin: float) -> Check:
+    if comparison is None or comparison.lower is None:
+        return Check(
+            name=f"{PROMOTABLE}: {what}",
+            passed=False,
+            limit=-margin,
+            explanation=f"{metric} of candidate and production was not measured on the {what}.",
+        )
+    return Check(
+        name=f"{PROMOTABLE}: {what}",
+        passed=comparison.lower > -margin,
+        observed=comparison.lower,
+        limit=-margin,
+        explanation=f"On the {what}, {_change(comparison)}; its lower bound must exceed {-margin:+.4f}.",
+    )
+
+
+def _power(evidence: Evidence, policy: Policy) -> Iterator[str]:
+    """Say what the golden set could have shown, and what it would take to know."""
+    for comparison in _golden(evidence, policy):
+        if comparison.detectable is None:
+            continue
+        found = (
+            f"With {comparison.n} items, {comparison.set_name} finds a change of {comparison.detectable:.4f} in "
+            f"{comparison.metric} or more with 80 % power"
+        )
+        needed = comparison.items_needed
+        if needed is not None and needed > comparison.n:
+            more = needed - comparison.n
+            yield f"{found}; to find the margin of {policy.primary.margin:.4f} it needs {more} more items."
+        else:
+            yield f"{found}."
+
+
+def _golden(evidence: Evidence, policy: Policy) -> list[Comparison]:
+    found = (primary(evidence, policy, name) for name in sets_of(evidence, "golden"))
+    return [each for each in found if each is not None]
+
+
+def _change(comparison: Comparison) -> str:
+    """Put a comparison into words: the two figures, the change oriented so that positive is better, its bounds."""
+    said = f"{comparison.metric} on {comparison.set_name} is {comparison.candidate:.4f}"
+    if comparison.production is None or comparison.delta is None:
+        return said
+    said += f" against {comparison.production:.4f} in production: a change for the better of {comparison.delta:+.4f}"
+    if comparison.lower is not None and comparison.upper is not None:
+        said += f" (bounds {comparison.lower:+.4f} to {comparison.upper:+.4f}, n={comparison.n}"
+        said += f", {comparison.origin} data)" if comparison.origin != "real" else ")"
+    return said
+
+
+def _served(evidence: Evidence) -> str:
+    return "nothing (a first version)" if evidence.production is None else f"version {evidence.production_version}"

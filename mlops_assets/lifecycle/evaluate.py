@@ -1,0 +1,234 @@
+"""`evaluate`: candidate, production and baseline on the same sets, by the very bytes that would be served."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from mlops_assets.core.dataset import read_items
+from mlops_assets.core.errors import ConfigError, NotFound, TaskFailed
+from mlops_assets.core.family import Family, ItemScore, MetricSpec
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.records import CandidateModel, EvalReport, System, SystemReport, ValidatedData
+from mlops_assets.lifecycle import comparing
+from mlops_assets.lifecycle.base import base
+from mlops_assets.lifecycle.comparing import ScoredSet
+from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, evaluation_sets
+from mlops_assets.lifecycle.failpoints import failpoint
+from mlops_assets.lifecycle.holding import ended, hold, production
+from mlops_assets.lifecycle.holdout import holdout
+from mlops_assets.lifecycle.looks import record_looks
+from mlops_assets.lifecycle.predictions import Predicted, predict
+from mlops_assets.lifecycle.progress import progress_file
+from mlops_assets.lifecycle.report import evaluation_page
+
+LATENCY_ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A system's servable with what it answered, or why it did not."""
+
+    servable: str
+    version: int | None
+    predicted: Predicted | None
+    failure: str = ""
+
+
+def evaluate(platform: Platform, line: Line, batch_id: str) -> EvalReport:
+    """Evaluate a trained candidate against what serves and record the report; equal inputs give the stored report.
+
+    A candidate that does not load or answer gives a report with `infra_ok` false; a production version that cannot be
+    measured is left out of it. NotFound before training; ConfigError for a missing golden set.
+    """
+    with hold(platform, line, batch_id):
+        candidate, data = _inputs(platform, line, batch_id)
+        made = platform.records.get(line.line, batch_id, "eval_report")
+        known = made if isinstance(made, EvalReport) else None
+        if known is not None and ended(platform, line, batch_id):
+            return known
+        served = production(platform, line)
+        family = platform.family(line.family)
+        sets = [*evaluation_sets(platform, line), *holdout(platform, line, data)]
+        parents = {"candidate_model": candidate.digest, "validated_data": data.digest} | (
+            {"production": served.servable} if served else {}
+        )
+        if known is not None and _stands(known, parents, sets, family, line, served):
+            return known
+        measured = _measure(platform, line, candidate, served, {each.name: each.dataset for each in sets})
+        report = _report(platform, line, family, candidate, sets, measured, parents)
+        record_looks(platform, line.line, batch_id, candidate.servable, report.sets)
+        page = evaluation_page(line, candidate, report)
+        run_id = platform.tracker.evaluation(line, candidate, report, page)
+        report = report.model_copy(
+            update={"page": platform.store.put_bytes(page.encode()), "mlflow_run_id": run_id or candidate.mlflow_run_id}
+        )
+        failpoint("evaluate: before record")
+        platform.records.put("eval_report", report)
+        failpoint("evaluate: after record")
+        return report
+
+
+def _inputs(platform: Platform, line: Line, batch_id: str) -> tuple[CandidateModel, ValidatedData]:
+    candidate = platform.records.get(line.line, batch_id, "candidate_model")
+    data = platform.records.get(line.line, batch_id, "validated_data")
+    if not isinstance(candidate, CandidateModel) or not isinstance(data, ValidatedData):
+        raise NotFound(
+            f"Batch {batch_id} of {line.line} has no candidate to evaluate.", f"Run `mlops run {line.line} {batch_id}`."
+        )
+    return candidate, data
+
+
+def _stands(
+    known: EvalReport,
+    parents: Mapping[str, str],
+    sets: list[EvaluationDataset],
+    family: Family,
+    line: Line,
+    served: Version | None,
+) -> bool:
+    """Say whether a report answers the same question; one that could not measure production does not."""
+    policy = line.policy
+    return (
+        known.parents == parents
+        and [(each.name, each.kind, each.dataset) for each in known.sets]
+        == [(each.name, each.kind, each.dataset) for each in sets]
+        and known.scorer == family.scorer
+        and (known.alpha, known.resamples, known.seed) == (policy.alpha, policy.resamples, policy.seed)
+        and (served is None or "production" in known.systems)
+    )
+
+
+def _measure(
+    platform: Platform, line: Line, candidate: CandidateModel, served: Version | None, datasets: Mapping[str, str]
+) -> dict[System, Measurement]:
+    systems: dict[System, tuple[str, int | None]] = {"candidate": (candidate.servable, None)}
+    if served is not None:
+        systems["production"] = (served.servable, served.version)
+    systems["baseline"] = (base(platform, line).servable, None)
+    progress = progress_file(platform, line.line, candidate.batch_id)
+    measured: dict[System, Measurement] = {}
+    for system, (servable, version) in systems.items():
+        try:
+            measured[system] = Measurement(servable, version, predict(platform, line, servable, datasets, progress))
+        except TaskFailed as error:
+            measured[system] = Measurement(servable, version, None, str(error))
+    return measured
+
+
+def _report(
+    platform: Platform,
+    line: Line,
+    family: Family,
+    candidate: CandidateModel,
+    sets: list[EvaluationDataset],
+    measured: dict[System, Measurement],
+    parents: dict[str, str],
+) -> EvalReport:
+    primary = _primary(family, line)
+    scored = [_scored(platform, family, each, measured) for each in sets]
+    moved = [comparing.changes(each, family, primary) for each in scored]
+    answered = measured["candidate"].predicted is not None
+    return EvalReport(
+        line=line.line,
+        batch_id=candidate.batch_id,
+        parents=parents,
+        systems=_costs(platform, line, family, candidate.batch_id, sets, measured),
+        sets=tuple(
+            comparing.set_result(each, primary, platform.store.put_bytes(comparing.scores_lines(each)))
+            for each in scored
+        ),
+        comparisons=tuple(found for each in scored for found in comparing.comparisons(each, family, line.policy)),
+        worst=tuple(change for worst, _ in moved for change in worst),
+        best=tuple(change for _, best in moved for change in best),
+        scorer=family.scorer,
+        infra_ok=answered,
+        infra_detail=measured["candidate"].failure,
+        alpha=line.policy.alpha,
+        resamples=line.policy.resamples,
+        seed=line.policy.seed,
+    )
+
+
+def _primary(family: Family, line: Line) -> MetricSpec:
+    for metric in family.metrics:
+        if metric.name == line.policy.primary.metric:
+            return metric
+    known = ", ".join(metric.name for metric in family.metrics)
+    raise ConfigError(
+        f"The primary metric of {line.line} is '{line.policy.primary.metric}', which {family.name} does not have.",
+        f"Its metrics are: {known}.",
+    )
+
+
+def _scored(
+    platform: Platform, family: Family, dataset: EvaluationDataset, measured: dict[System, Measurement]
+) -> ScoredSet:
+    items = read_items(platform.store.folder(dataset.dataset))
+    predictions: dict[System, list[JsonValue]] = {
+        system: each.predicted.predictions[dataset.name] for system, each in measured.items() if each.predicted
+    }
+    scores: dict[System, list[dict[str, ItemScore]]] = {
+        system: family.score(items, each) for system, each in predictions.items()
+    }
+    return ScoredSet(
+        name=dataset.name,
+        kind=dataset.kind,
+        dataset=dataset.dataset,
+        origin=dataset.origin,
+        items=items,
+        predictions=predictions,
+        scores=scores,
+    )
+
+
+def _costs(
+    platform: Platform,
+    line: Line,
+    family: Family,
+    batch_id: str,
+    sets: list[EvaluationDataset],
+    measured: dict[System, Measurement],
+) -> dict[System, SystemReport]:
+    seconds: dict[System, float] = {
+        system: each.predicted.seconds_per_unit for system, each in measured.items() if each.predicted
+    }
+    if {"candidate", "production"} <= set(seconds):
+        seconds |= _confirmed(platform, line, batch_id, sets, measured, seconds)
+    return {
+        system: SystemReport(
+            servable=each.servable,
+            version=each.version,
+            seconds_per_unit=seconds[system],
+            unit=family.unit,
+            size_bytes=platform.store.size(each.servable),
+            load_seconds=each.predicted.load_seconds,
+        )
+        for system, each in measured.items()
+        if each.predicted
+    }
+
+
+def _confirmed(
+    platform: Platform,
+    line: Line,
+    batch_id: str,
+    sets: list[EvaluationDataset],
+    measured: dict[System, Measurement],
+    seconds: Mapping[System, float],
+) -> dict[System, float]:
+    """Measure candidate and production again, in turn, while the candidate seems too slow; take the least of each.
+
+    The two first figures may come from different days on a busy machine: too slow is what stays too slow.
+    """
+    compared: dict[System, float] = {system: seconds[system] for system in ("candidate", "production")}
+    datasets = {each.name: each.dataset for each in sets}
+    progress = progress_file(platform, line.line, batch_id)
+    for _ in range(LATENCY_ROUNDS):
+        if compared["candidate"] <= line.policy.gates.max_latency_ratio * compared["production"]:
+            break
+        for system in compared:
+            again = predict(platform, line, measured[system].servable, datasets, progress, fresh=True)
+            compared[system] = min(compared[system], again.seconds_per_unit)
+    return compared

@@ -1,0 +1,30 @@
+"""A line is changed by one batch at a time: whoever trains, judges or releases holds the line's lease."""
+
+from contextlib import AbstractContextManager
+
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Platform, Version
+
+WAIT_SECONDS = 60.0
+
+
+def hold(platform: Platform, line: Line, holder: str) -> AbstractContextManager[None]:
+    """Hold a line for one verb; Busy names the batch that keeps it."""
+    return platform.leases.hold(f"line:{line.line}", holder=holder, wait_seconds=WAIT_SECONDS)
+
+
+def production(platform: Platform, line: Line) -> Version | None:
+    """Return the version that serves, if there is one."""
+    number = platform.versions.pointer(line.line).roles.get("production")
+    return None if number is None else platform.versions.get(line.line, number)
+
+
+def released(platform: Platform, line: Line, batch_id: str) -> Version | None:
+    """Return the latest version made of a batch: what was released is not trained or judged again."""
+    return next((each for each in reversed(platform.versions.list(line.line)) if each.batch_id == batch_id), None)
+
+
+def ended(platform: Platform, line: Line, batch_id: str) -> bool:
+    """Say whether a batch came to its end, released or set aside: its records then stand as they are."""
+    held = platform.records.get(line.line, batch_id, "quarantine")
+    return held is not None or released(platform, line, batch_id) is not None

@@ -1,0 +1,231 @@
+"""Release and rollback: which bytes serve, moved by compare-and-set and healed after any crash.
+
+The order of a release is version row, pointer, serving pointer, registry, card, ledger, record. The tables are
+authoritative from the pointer on; every later step is idempotent and is made again by the same command.
+"""
+
+from mlops_assets.core.errors import NotFound, Refused, Stale
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Platform, Pointer, Role, Version
+from mlops_assets.core.records import CandidateModel, Decision, DeployedVersion
+from mlops_assets.lifecycle.base import base
+from mlops_assets.lifecycle.card import model_card
+from mlops_assets.lifecycle.failpoints import failpoint
+from mlops_assets.lifecycle.holding import hold
+
+PLATFORM = "platform"
+
+
+def bootstrap(platform: Platform, line: Line) -> Version | None:
+    """Release the base model as version 1 where the policy says so, recorded as such; None where a person decides.
+
+    A line that serves already is left as it is.
+    """
+    pointer = platform.versions.pointer(line.line)
+    if "production" in pointer.roles:
+        return platform.versions.get(line.line, pointer.roles["production"])
+    if line.policy.bootstrap != "approve":
+        return None
+    with hold(platform, line, "bootstrap"):
+        made = base(platform, line)
+        version = platform.versions.add(
+            line.line, servable=made.servable, model=made.model, batch_id=None, decision_id=None, parent_version=None
+        )
+        failpoint("bootstrap: after version")
+        pointer = platform.versions.pointer(line.line)
+        if "production" not in pointer.roles:
+            pointer = platform.versions.move(line.line, pointer, {"production": version.version})
+        failpoint("bootstrap: after pointer")
+        _mirror(platform, line, version, None, pointer)
+        platform.ledger.append(
+            "bootstrapped",
+            line.line,
+            actor=PLATFORM,
+            body={"version": version.version, "servable": version.servable, "policy": line.policy.digest},
+            key=f"bootstrapped:{line.line}",
+        )
+        return version
+
+
+def release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
+    """Make an approved candidate the production version; called again, it finishes what a crash left undone.
+
+    Refused for anything but a concluded APPROVE; Stale if production is no longer the version the decision was made
+    against, or the candidate is not the one it judged; Corrupt if the stored bytes are not what their digest says.
+    """
+    with hold(platform, line, batch_id):
+        decision, candidate = _approved(platform, line, batch_id)
+        made = platform.records.get(line.line, batch_id, "deployed_version")
+        if isinstance(made, DeployedVersion) and made.decision_id == decision.decision_id:
+            return made
+        version, pointer = _switch(platform, line, decision, candidate)
+        failpoint("release: after pointer")
+        mlflow_version, card = _mirror(platform, line, version, decision, pointer)
+        failpoint("release: after card")
+        entry = platform.ledger.append(
+            "released",
+            line.line,
+            actor=decision.review.reviewer if decision.review else PLATFORM,
+            batch_id=batch_id,
+            body={
+                "version": version.version,
+                "previous": decision.evidence.production_version,
+                "servable": version.servable,
+                "decision": decision.decision_id,
+                "reasons": list(decision.reasons),
+            },
+            key=f"released:{line.line}:{decision.decision_id}",
+        )
+        failpoint("release: after ledger")
+        deployed = DeployedVersion(
+            line=line.line,
+            batch_id=batch_id,
+            parents={"decision": decision.digest, "candidate_model": candidate.digest},
+            version=version.version,
+            servable=version.servable,
+            model=version.model,
+            decision_id=decision.decision_id,
+            previous_version=decision.evidence.production_version,
+            status="SUCCESS",
+            card=card,
+            mlflow_model_version=mlflow_version,
+            deployed_at=entry.at,
+        )
+        platform.records.put("deployed_version", deployed)
+        failpoint("release: after record")
+        return deployed
+
+
+def rollback(platform: Platform, line: Line, *, to: int | None, reason: str, actor: str) -> Pointer:
+    """Serve the previous version, or a named one, again; the reason goes into the ledger.
+
+    NotFound for a version there is not; Refused for the one that serves, or when there is no previous one.
+    """
+    with hold(platform, line, f"rollback by {actor}"):
+        pointer = platform.versions.pointer(line.line)
+        if _unfinished(platform, line, pointer, to):
+            return _publish_roles(platform, line, pointer)
+        live, version = _target(platform, line, pointer, to)
+        platform.ledger.append(
+            "rolled_back",
+            line.line,
+            actor=actor,
+            batch_id=platform.versions.get(line.line, live).batch_id,
+            body={"from": live, "to": version.version, "reason": reason, "revision": pointer.revision + 1},
+            key=f"rolled_back:{line.line}:{pointer.revision + 1}",
+        )
+        failpoint("rollback: after ledger")
+        roles: dict[Role, int] = {**pointer.roles, "production": version.version, "previous": live}
+        moved = platform.versions.move(line.line, pointer, roles)
+        failpoint("rollback: after pointer")
+        return _publish_roles(platform, line, moved)
+
+
+def reconcile(platform: Platform) -> None:
+    """Make serving pointers, registry and alerts equal to the tables, which alone are authoritative."""
+    for line in platform.lines():
+        pointer = platform.versions.pointer(line.line)
+        if "production" in pointer.roles:
+            _publish_roles(platform, line, pointer)
+    platform.tracker.reconcile()
+    platform.alerts.deliver()
+
+
+def _target(platform: Platform, line: Line, pointer: Pointer, to: int | None) -> tuple[int, Version]:
+    """Return the version that serves, and the verified one to go back to."""
+    live = pointer.roles.get("production")
+    target = pointer.roles.get("previous") if to is None else to
+    if live is None or target is None:
+        raise Refused(f"{line.line} has no previous version.", f"`mlops versions {line.line}` lists what there is.")
+    version = platform.versions.get(line.line, target)
+    if target == live:
+        raise Refused(f"{line.line} serves version {live} already.", "Name another one with --to.")
+    platform.store.folder(version.servable)
+    return live, version
+
+
+def _unfinished(platform: Platform, line: Line, pointer: Pointer, to: int | None) -> bool:
+    """Say whether the last move is this rollback, killed before anyone was told: finish it, do not go back again."""
+    published = platform.serving.live(line.line)
+    if published is None or published["revision"] == pointer.revision or to not in (None, pointer.roles["production"]):
+        return False
+    return any(each.body["revision"] == pointer.revision for each in platform.ledger.entries(line.line, "rolled_back"))
+
+
+def _publish_roles(platform: Platform, line: Line, pointer: Pointer) -> Pointer:
+    platform.serving.publish(line.line, pointer, platform.versions.get(line.line, pointer.roles["production"]))
+    platform.tracker.roles(line.line, pointer)
+    return pointer
+
+
+def was_rolled_back(platform: Platform, line: Line, version: int) -> bool:
+    """Say whether a version was ever rolled back from."""
+    return any(each.body["from"] == version for each in platform.ledger.entries(line.line, "rolled_back"))
+
+
+def _approved(platform: Platform, line: Line, batch_id: str) -> tuple[Decision, CandidateModel]:
+    decision = platform.records.get(line.line, batch_id, "decision")
+    candidate = platform.records.get(line.line, batch_id, "candidate_model")
+    if not isinstance(decision, Decision) or not isinstance(candidate, CandidateModel):
+        raise NotFound(
+            f"Nobody decided on batch {batch_id} of {line.line}.", f"Run `mlops run {line.line} {batch_id}`."
+        )
+    if decision.verdict != "APPROVE" or decision.pending or not all(gate.passed for gate in decision.gates):
+        raise Refused(
+            f"Batch {batch_id} of {line.line} is not approved: {decision.verdict}.", " ".join(decision.reasons)
+        )
+    if candidate.servable != decision.evidence.candidate:
+        raise Stale(
+            f"The candidate of batch {batch_id} is not the one that was judged.",
+            f"Run `mlops run {line.line} {batch_id}` to judge it.",
+        )
+    return decision, candidate
+
+
+def _switch(platform: Platform, line: Line, decision: Decision, candidate: CandidateModel) -> tuple[Version, Pointer]:
+    """Add the version and move the pointer, unless a call that was killed did so already."""
+    pointer = platform.versions.pointer(line.line)
+    made = next((each for each in platform.versions.list(line.line) if each.decision_id == decision.decision_id), None)
+    live = pointer.roles.get("production")
+    if made is not None and live == made.version:
+        return made, pointer
+    if made is not None and was_rolled_back(platform, line, made.version):
+        raise Refused(
+            f"Version {made.version} of {line.line} was rolled back.",
+            f"`mlops rollback {line.line} --to {made.version} --reason TEXT` serves it again.",
+        )
+    if live != decision.evidence.production_version:
+        raise Stale(
+            f"{line.line} serves version {live} now; batch {decision.batch_id} was approved against version "
+            f"{decision.evidence.production_version}.",
+            f"Run `mlops run {line.line} {decision.batch_id}` to evaluate it against version {live}.",
+        )
+    platform.store.folder(candidate.servable)
+    platform.store.folder(candidate.model)
+    version = platform.versions.add(
+        line.line,
+        servable=candidate.servable,
+        model=candidate.model,
+        batch_id=decision.batch_id,
+        decision_id=decision.decision_id,
+        parent_version=candidate.parent_version,
+    )
+    failpoint("release: after version")
+    roles: dict[Role, int] = {**pointer.roles, "production": version.version}
+    if live is not None:
+        roles["previous"] = live
+    return version, platform.versions.move(line.line, pointer, roles)
+
+
+def _mirror(
+    platform: Platform, line: Line, version: Version, decision: Decision | None, pointer: Pointer
+) -> tuple[str | None, str]:
+    """Publish to serving and registry and store the card; return the registry's version and the card's digest."""
+    platform.serving.publish(line.line, pointer, version)
+    failpoint("release: after serving")
+    card = model_card(platform, line, version, decision)
+    mlflow_version = platform.tracker.release(version, decision, card)
+    failpoint("release: after registry")
+    platform.tracker.roles(line.line, pointer)
+    failpoint("release: after roles")
+    return mlflow_version, platform.store.put_bytes(card.encode())

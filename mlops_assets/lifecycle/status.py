@@ -1,0 +1,141 @@
+"""What is known of a batch or a line, derived from the records each time: no status is stored that could be wrong."""
+
+from typing import Any
+
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Platform
+from mlops_assets.core.records import (
+    AssetRecord,
+    CandidateModel,
+    Decision,
+    DeployedVersion,
+    DeploymentStatus,
+    EvalReport,
+    Quarantined,
+    ValidatedData,
+)
+from mlops_assets.lifecycle.release import was_rolled_back
+
+
+def show(platform: Platform, line: Line, batch_id: str) -> dict[str, Any]:
+    """Return all there is to say about one batch, as JSON data; NotFound names the line's latest batches."""
+    batch = platform.batches.get(line.line, batch_id)
+    made = _Records(platform, line, batch_id)
+    decision, candidate, held = made.decision, made.candidate, made.quarantined
+    return {
+        "batch_id": batch_id,
+        "line": line.line,
+        "status": status(platform, line, batch_id),
+        "contributor": batch.contributor,
+        "source": batch.source,
+        "received_at": batch.received_at,
+        "items": _items(made.data),
+        "quality_score": made.data.quality_score if made.data else None,
+        "metrics": metrics(made.report),
+        "verdict": decision.verdict if decision else None,
+        "reasons": _reasons(made),
+        "decision_id": decision.decision_id if decision else None,
+        "deployment_status": deployment_status(platform, line, batch_id),
+        "version": made.deployed.version if made.deployed else None,
+        "quarantine_path": str(platform.home / held.path) if held else None,
+        "dagster_run_ids": [],
+        "mlflow_run_id": candidate.mlflow_run_id if candidate else None,
+    }
+
+
+def status(platform: Platform, line: Line, batch_id: str) -> str:
+    """Return how far a batch got, in one word."""
+    made = _Records(platform, line, batch_id)
+    if made.deployed is not None:
+        return "ROLLED_BACK" if _rolled_back(platform, line, made.deployed) else "DEPLOYED"
+    if made.quarantined is not None:
+        return {"held": "QUARANTINED", "released": "RELEASED", "discarded": "DISCARDED"}[made.quarantined.status]
+    if made.decision is not None:
+        if made.decision.pending:
+            return "PENDING_REVIEW"
+        return "REJECTED" if made.decision.verdict == "REJECT" else "DECIDED"
+    if made.report is not None:
+        return "EVALUATED"
+    if made.candidate is not None:
+        return "TRAINED"
+    if made.data is not None:
+        return "VALIDATED" if made.data.accepted else "REFUSED"
+    return "RECEIVED"
+
+
+def deployment_status(platform: Platform, line: Line, batch_id: str) -> DeploymentStatus | None:
+    """Return the outcome in the sources' words; None while the batch is under way."""
+    made = _Records(platform, line, batch_id)
+    if made.deployed is not None:
+        return "ROLLED_BACK" if _rolled_back(platform, line, made.deployed) else made.deployed.status
+    if made.quarantined is not None:
+        return made.quarantined.deployment_status
+    if made.decision is not None and made.decision.pending:
+        return "PENDING_REVIEW"
+    if made.decision is not None and made.decision.verdict == "REJECT":
+        return "FAILED_EVALUATION"
+    return "ERROR" if made.data is not None and not made.data.accepted else None
+
+
+def metrics(report: EvalReport | None) -> dict[str, dict[str, Any]]:
+    """Return every metric of every set as a whole: golden ones by their name, others as '<set>/<metric>'."""
+    if report is None:
+        return {}
+    golden = {each.name for each in report.sets if each.kind == "golden"}
+    fields = ("candidate", "production", "baseline", "delta", "lower", "upper", "n", "origin")
+    return {
+        each.metric if each.set_name in golden else f"{each.set_name}/{each.metric}": each.model_dump(
+            mode="json", include=set(fields)
+        )
+        for each in report.comparisons
+        if each.slice is None
+    }
+
+
+def versions(platform: Platform, line: Line) -> list[dict[str, Any]]:
+    """Return a line's versions with the roles they hold now, oldest first, as JSON data."""
+    roles = platform.versions.pointer(line.line).roles
+    return [
+        {
+            "version": each.version,
+            "digest": each.servable,
+            "roles": sorted(role for role, number in roles.items() if number == each.version),
+            "batch_id": each.batch_id,
+            "decision_id": each.decision_id,
+            "deployed_at": each.deployed_at,
+        }
+        for each in platform.versions.list(line.line)
+    ]
+
+
+class _Records:
+    """The latest record of each asset of one batch, by kind."""
+
+    def __init__(self, platform: Platform, line: Line, batch_id: str) -> None:
+        def get(asset: str) -> AssetRecord | None:
+            return platform.records.get(line.line, batch_id, asset)
+
+        self.data = data if isinstance(data := get("validated_data"), ValidatedData) else None
+        self.candidate = made if isinstance(made := get("candidate_model"), CandidateModel) else None
+        self.report = report if isinstance(report := get("eval_report"), EvalReport) else None
+        self.decision = decision if isinstance(decision := get("decision"), Decision) else None
+        self.deployed = deployed if isinstance(deployed := get("deployed_version"), DeployedVersion) else None
+        self.quarantined = held if isinstance(held := get("quarantine"), Quarantined) else None
+
+
+def _rolled_back(platform: Platform, line: Line, deployed: DeployedVersion) -> bool:
+    """Say whether a version was rolled back from and does not serve again."""
+    live = platform.versions.pointer(line.line).roles.get("production")
+    return live != deployed.version and was_rolled_back(platform, line, deployed.version)
+
+
+def _items(data: ValidatedData | None) -> dict[str, Any] | None:
+    return {"total": data.total, "kept": data.kept, "dropped": data.dropped} if data else None
+
+
+def _reasons(made: _Records) -> list[str]:
+    if made.decision is not None:
+        return list(made.decision.reasons)
+    if made.data is not None and made.data.reasons:
+        return [" ".join(filter(None, (each.code, each.title, each.detail))) for each in made.data.reasons]
+    return [made.quarantined.reason] if made.quarantined else []
