@@ -40,10 +40,13 @@ def held_elsewhere(database: Database):
 
 
 def test_a_live_holder_is_named_and_kept(database: Database) -> None:
-    leases = SqlLeases(database, ttl_seconds=0.6)
+    leases = SqlLeases(database, ttl_seconds=2)
     process = held_elsewhere(database)
     assert leases.holder("speech") == "run-1"
-    with pytest.raises(Busy, match=f"run-1 .process {process.pid}"), leases.hold("speech", holder="b", wait_seconds=1):
+    with (
+        pytest.raises(Busy, match=f"run-1 .process {process.pid}"),
+        leases.hold("speech", holder="b", wait_seconds=2.5),
+    ):
         pass
     process.communicate("done\n")
     assert leases.holder("speech") is None
