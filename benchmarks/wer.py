@@ -7,6 +7,9 @@ time of the full million is printed beside it.
 
 Learned: jiwer spends its time on opcodes and AlignmentChunk objects per pair. Distances alone, over chunks of split
 sentences through rapidfuzz's cpdist, need neither, and chunks of 8,192 pairs keep the memory flat.
+
+Not met yet: in CPU time `word_edits` is 7.8 times as fast as jiwer, and `count`, which also normalises and counts
+characters, 2.9 times; splitting into new strings is most of what is left, encoding words as integers the next step.
 """
 
 import random
