@@ -108,7 +108,7 @@ def _asset(step: Step, line: Line, batches: dg.PartitionsDefinition) -> dg.Asset
         check_specs=checks.specs(step.name, key),
     )
     def body(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[dg.MaterializeResult]:
-        workers.sign(context.instance, context.run)
+        workers.sign(platform, line, context)
         streaming = replace(platform, compute=PipesCompute(context, platform.compute))
         record = step.make(streaming, line, context.partition_key)
         if record is None:

@@ -9,14 +9,26 @@ import dagster as dg
 import psutil
 from dagster import DagsterRunStatus
 
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Platform
+
 WORKER_TAG = "mlops/worker"
 
 
-def sign(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    """Write into a run's tags that this process works on it."""
+def sign(platform: Platform, line: Line, context: dg.AssetExecutionContext) -> None:
+    """Write into the run's tags that this process works on it, and into the ledger that it works on this batch."""
     mine = _name(psutil.Process())
-    if run.tags.get(WORKER_TAG) != mine:
-        instance.add_run_tags(run.run_id, {WORKER_TAG: mine})
+    if context.run.tags.get(WORKER_TAG) == mine:
+        return
+    context.instance.add_run_tags(context.run.run_id, {WORKER_TAG: mine})
+    platform.ledger.append(
+        "run",
+        line.line,
+        actor="dagster",
+        batch_id=context.partition_key,
+        body={"run_id": context.run.run_id, "job": context.run.job_name},
+        key=f"run:{context.run.run_id}",
+    )
 
 
 def fail_lost_runs(instance: dg.DagsterInstance) -> int:

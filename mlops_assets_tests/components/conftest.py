@@ -1,0 +1,57 @@
+"""A platform of its own for every test: a home, and one baseline line declared by a YAML file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mlops_assets import wiring
+from mlops_assets.components.running import RunOutcome, run_batch
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Platform
+from mlops_assets.core.records import AssetRecord
+from mlops_assets.lifecycle.ingest import ingest
+from mlops_assets_tests.lines import BATCHES, baseline_line
+
+
+@dataclass(frozen=True)
+class Site:
+    """A platform and its one line."""
+
+    platform: Platform
+    line: Line
+    folder: Path
+
+    def submit(self, kind: str) -> str:
+        path = BATCHES[kind](self.folder / "uploads" / kind)
+        return ingest(self.platform, self.line, path, contributor="ada", source="cli")[0].batch_id
+
+    def run(self, batch_id: str) -> RunOutcome:
+        return run_batch(self.platform, self.line, batch_id)
+
+    def record(self, batch_id: str, asset: str) -> AssetRecord | None:
+        return self.platform.records.get(self.line.line, batch_id, asset)
+
+
+def declare(folder: Path, line: Line) -> None:
+    """Write a line's YAML into a folder of lines."""
+    folder.mkdir(exist_ok=True)
+    document = {"type": wiring.MODEL_LINE, "attributes": line.model_dump(mode="json")}
+    (folder / f"{line.line}.yaml").write_text(yaml.safe_dump(document))
+
+
+def make_site(folder: Path, patch: pytest.MonkeyPatch) -> Site:
+    """Make a platform under `folder`, by its settings alone."""
+    line = baseline_line(folder)
+    declare(folder / "lines", line)
+    patch.setenv("MLOPS_HOME", str(folder / "home"))
+    patch.setenv("MLOPS_LINES", str(folder / "lines"))
+    patch.setenv("DAGSTER_HOME", str(wiring.dagster_home(folder / "home")))
+    platform = wiring.platform()
+    return Site(platform, next(each for each in platform.lines() if each.line == line.line), folder)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    return make_site(tmp_path, monkeypatch)
