@@ -1,0 +1,153 @@
+"""The sensors against a real instance: what they launch, once, and what they leave alone."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from mlops_assets import wiring
+from mlops_assets.components.model_line import line_definitions
+from mlops_assets.components.running import run_batch
+from mlops_assets.core.records import Quarantined
+from mlops_assets_tests.components.conftest import Site
+from mlops_assets_tests.lines import good_batch
+
+
+@pytest.fixture
+def instance(site: Site) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.from_config(str(wiring.dagster_home(site.platform.home))) as made:
+        yield made
+
+
+class Eye:
+    """One sensor of the line, with a cursor of its own, as one daemon has it."""
+
+    def __init__(self, site: Site, name: str, instance: dg.DagsterInstance) -> None:
+        self._site = site
+        self._instance = instance
+        resources = dg.Definitions(resources={"platform": site.platform})
+        self._definitions = dg.Definitions.merge(line_definitions(site.line), resources)
+        self._sensor = self._definitions.resolve_sensor_def(f"{site.line.line}_{name}")
+        self._cursor: str | None = None
+
+    def look(self) -> list[dg.RunRequest]:
+        context = dg.build_sensor_context(
+            instance=self._instance,
+            cursor=self._cursor,
+            definitions=self._definitions,
+            resources={"platform": self._site.platform},
+        )
+        seen = self._sensor(context)
+        if not isinstance(seen, dg.SensorResult):
+            return []
+        self._cursor = seen.cursor
+        for request in seen.dynamic_partitions_requests or ():
+            self._instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
+        return list(seen.run_requests or ())
+
+
+def upload(site: Site, name: str, *, seed: int = 1) -> Path:
+    folder = good_batch(site.folder / f"made{seed}", seed=seed)
+    target = wiring.inbox(site.platform, site.line) / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.write(folder / "texts.jsonl", "texts.jsonl")
+    return target
+
+
+def test_an_upload_that_stands_still_is_launched_once(site: Site, instance: dg.DagsterInstance) -> None:
+    upload(site, "monday.zip")
+    eye = Eye(site, "inbox", instance)
+    assert eye.look() == []
+    requests = eye.look()
+    batch = site.platform.batches.list(site.line.line)[0]
+    assert [request.partition_key for request in requests] == [batch.batch_id]
+    assert batch.source == "inbox"
+    assert instance.has_dynamic_partition(site.line.line, batch.batch_id)
+    assert eye.look() == []
+
+
+def test_two_daemons_launch_one_run(site: Site, instance: dg.DagsterInstance) -> None:
+    upload(site, "monday.zip")
+    eyes = [Eye(site, "inbox", instance) for _ in range(2)]
+    for eye in eyes:
+        eye.look()
+    assert sum(len(eye.look()) for eye in eyes) == 1
+    assert len(site.platform.batches.list(site.line.line)) == 1
+
+
+def test_the_same_bytes_twice_are_one_batch(site: Site, instance: dg.DagsterInstance) -> None:
+    first = upload(site, "monday.zip")
+    (first.parent / "again.zip").write_bytes(first.read_bytes())
+    eye = Eye(site, "inbox", instance)
+    eye.look()
+    assert len(eye.look()) == 1
+
+
+def test_unfinished_files_are_left_alone(site: Site, instance: dg.DagsterInstance) -> None:
+    upload(site, "monday.zip.part")
+    upload(site, ".hidden.zip")
+    eye = Eye(site, "inbox", instance)
+    assert eye.look() == []
+    assert eye.look() == []
+
+
+def test_validated_batches_are_carried_on_in_order_and_once(site: Site, instance: dg.DagsterInstance) -> None:
+    upload(site, "a.zip", seed=1)
+    upload(site, "b.zip", seed=2)
+    eye = Eye(site, "inbox", instance)
+    eye.look()
+    assert len(eye.look()) == 2
+    first, second = (batch.batch_id for batch in site.platform.batches.list(site.line.line))
+    improve = [Eye(site, "improve", instance) for _ in range(2)]
+    assert improve[0].look() == []
+    for batch_id in (second, first):
+        run_batch(site.platform, site.line, batch_id, until="validated_data")
+    requests = improve[0].look()
+    assert [request.partition_key for request in requests] == [first]
+    assert requests[0].asset_selection is not None
+    assert requests[0].asset_selection[0].path[-1] == "candidate_model"
+    assert improve[1].look() == []
+    run_batch(site.platform, site.line, first)
+    assert [request.partition_key for request in improve[1].look()] == [second]
+
+
+def test_a_run_in_progress_is_waited_for(site: Site, instance: dg.DagsterInstance) -> None:
+    batch_id = site.submit("good")
+    run_batch(site.platform, site.line, batch_id, until="validated_data")
+    run = instance.create_run_for_job(
+        line_job(site), tags={"dagster/partition": "other"}, status=dg.DagsterRunStatus.STARTED
+    )
+    eye = Eye(site, "improve", instance)
+    assert eye.look() == []
+    instance.report_run_failed(run)
+    assert len(eye.look()) == 1
+
+
+def line_job(site: Site) -> dg.JobDefinition:
+    resources = dg.Definitions(resources={"platform": site.platform})
+    return dg.Definitions.merge(line_definitions(site.line), resources).resolve_job_def(site.line.line)
+
+
+def test_a_failed_run_sets_its_batch_aside(site: Site, instance: dg.DagsterInstance) -> None:
+    batch_id = site.submit("broken")
+    instance.add_dynamic_partitions(site.line.line, [batch_id])
+    result = line_job(site).execute_in_process(instance=instance, partition_key=batch_id, raise_on_error=False)
+    assert not result.success
+    context = dg.build_run_status_sensor_context(
+        sensor_name="topics_failure",
+        dagster_event=result.get_run_failure_event(),
+        dagster_instance=instance,
+        dagster_run=result.dagster_run,
+        resources={"platform": site.platform},
+    ).for_run_failure()
+    resources = dg.Definitions(resources={"platform": site.platform})
+    sensor = dg.Definitions.merge(line_definitions(site.line), resources).resolve_sensor_def("topics_failure")
+    request = sensor(context)
+    assert isinstance(request, dg.RunRequest)
+    assert [key.path[-1] for key in request.asset_selection or ()] == ["quarantine"]
+    held = site.record(batch_id, "quarantine")
+    assert isinstance(held, Quarantined)
+    assert "dropped" in held.reason
