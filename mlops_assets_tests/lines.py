@@ -68,7 +68,7 @@ def broken_batch(folder: Path, *, seed: int = 4, items: int = 40) -> Path:
 
 
 def leaky_batch(folder: Path, *, seed: int = 5, items: int = 120, leaks: int = 4) -> Path:
-    """Write a good batch into which texts of the golden set have slipped: unchanged, in capitals, or with a word more."""
+    """Write a good batch into which texts of the golden set have slipped: as they are, in capitals, or longer."""
     edits = (str, str.upper, lambda text: f"{text} indeed")
     golden = texts(101, GOLDEN_ITEMS)[:leaks]
     edited = [row | {"text": edits[at % 3](row["text"])} for at, row in enumerate(golden)]

@@ -105,6 +105,7 @@ class ValidatedData(AssetRecord):
     statistics: dict[str, float] = Field(default={}, description="Totals a person wants to see, such as seconds")
     accepted: bool
     reasons: tuple[Finding, ...] = Field(default=(), description="What stops the batch; empty when accepted")
+    rules: str = Field(default="", description="Digest of what it was checked by: family, configuration, gates, sets")
 
 
 class CurvePoint(Record):

@@ -1,0 +1,206 @@
+"""`validate`: from the bytes of a batch to the items that may be trained on, and a numbered reason for all others.
+
+Not accepting a batch is a result. What stops it is in its record, and every finding in the store; the platform goes on
+whatever was in the upload, and whatever became of the process that read it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+from mlops_assets.core.dataset import read_items, write_items
+from mlops_assets.core.digests import sha256_json
+from mlops_assets.core.errors import Refused
+from mlops_assets.core.family import Checked, Leak
+from mlops_assets.core.line import Line
+from mlops_assets.core.policy import DataGates
+from mlops_assets.core.ports import Alert, Platform
+from mlops_assets.core.records import Finding, RawBatch, Severity, ValidatedData
+from mlops_assets.lifecycle.archive import ArchiveLimits
+from mlops_assets.lifecycle.checking import Examined, examined
+from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, evaluation_sets
+from mlops_assets.lifecycle.failpoints import failpoint
+from mlops_assets.lifecycle.holding import ended
+from mlops_assets.lifecycle.ingest import raw_batch, stored_copy
+from mlops_assets.lifecycle.progress import progress_file
+
+RULES: dict[str, tuple[str, Severity]] = {
+    "VAL001": ("too few items", "quarantine"),
+    "VAL002": ("quality too low", "quarantine"),
+    "VAL003": ("too many items dropped", "quarantine"),
+    "VAL004": ("the checking process did not end well", "quarantine"),
+    "VAL005": ("a file runs code when it is loaded", "quarantine"),
+    "VAL010": ("item is in an evaluation set", "drop"),
+}
+FINDINGS: dict[str, str] = {code: title for code, (title, _) in RULES.items()}
+NOTHING = Checked(total=0, kept=0, findings=(), quality_score=0.0, origin="real")
+
+
+def validate(platform: Platform, line: Line, batch_id: str) -> ValidatedData:
+    """Check a batch and record what may be trained on; checked by the same rules before, its record is returned.
+
+    ConfigError if an evaluation set of the line cannot be used; Busy if another process is checking the batch.
+    """
+    batch = raw_batch(platform, line, batch_id)
+    protected = evaluation_sets(platform, line)
+    rules = _rules(platform, line, protected)
+    known = platform.records.get(line.line, batch_id, "validated_data")
+    if isinstance(known, ValidatedData) and (known.rules == rules or ended(platform, line, batch_id)):
+        return known
+    with examined(
+        platform,
+        line,
+        stored_copy(platform, batch),
+        name=batch_id,
+        filename=batch.filename,
+        progress=progress_file(platform, line.line, batch_id),
+    ) as seen:
+        record = _judged(platform, line, batch, protected, seen).model_copy(update={"rules": rules})
+    _tell(platform, record)
+    failpoint("validate: before record")
+    platform.records.put("validated_data", record)
+    failpoint("validate: after record")
+    return record
+
+
+def _rules(platform: Platform, line: Line, protected: Sequence[EvaluationDataset]) -> str:
+    """Return the digest of everything a batch is checked by."""
+    gates = line.policy.data.model_dump(mode="json")
+    sets = {each.name: each.dataset for each in protected}
+    return sha256_json([line.family, line.config, gates, sets, ArchiveLimits().model_dump(), platform.code_version])
+
+
+def _judged(
+    platform: Platform, line: Line, batch: RawBatch, protected: Sequence[EvaluationDataset], seen: Examined
+) -> ValidatedData:
+    checked = seen.checked or NOTHING
+    leaks = _leaks(platform, line, protected, seen)
+    findings, lost = _merged(checked.findings, seen.unpacked.findings)
+    findings += (_finding("VAL010", each.item, f"{each.kind}: {each.protected_item}") for each in leaks.values())
+    total, kept = checked.total + lost, checked.kept - len(leaks)
+    quality = round(checked.quality_score * kept / checked.kept, 2) if checked.kept else 0.0
+    if seen.failure is not None:
+        findings.append(_finding("VAL004", detail=seen.failure.cause or seen.failure.what))
+    dataset = _store(platform, seen, findings)
+    if seen.checked is not None and not _blocking(findings):
+        findings += _gates(line.policy.data, total, kept, quality)
+    reasons = _blocking(findings)
+    lines = "".join(found.canonical_json() + "\n" for found in findings)
+    return ValidatedData(
+        line=line.line,
+        batch_id=batch.batch_id,
+        parents={"raw_batch": batch.digest},
+        dataset=dataset,
+        findings=platform.store.put_bytes(lines.encode()),
+        total=total,
+        kept=kept,
+        dropped=_count(findings, "drop"),
+        flagged=_count(findings, "flag"),
+        quality_score=quality,
+        origin=checked.origin,
+        statistics=checked.statistics,
+        accepted=not reasons,
+        reasons=reasons,
+    )
+
+
+def _leaks(platform: Platform, line: Line, protected: Sequence[EvaluationDataset], seen: Examined) -> dict[str, Leak]:
+    """Take items that are in an evaluation set out of the dataset; return them by id."""
+    if seen.checked is None:
+        return {}
+    items = read_items(seen.dataset)
+    guarded = [item for each in protected for item in read_items(platform.store.folder(each.dataset))]
+    found = {leak.item: leak for leak in platform.family(line.family).leaks(items, guarded)}
+    if found:
+        for item in items:
+            if item.id in found and item.path is not None:
+                (seen.dataset / item.path).unlink(missing_ok=True)
+        write_items(seen.dataset, (item for item in items if item.id not in found))
+    return found
+
+
+def _merged(checked: Sequence[Finding], unpacked: Sequence[Finding]) -> tuple[list[Finding], int]:
+    """Name the true cause of items whose file was damaged; return all findings, and the items only unpacking saw."""
+    damaged = {_stem(found.item): found for found in unpacked if found.item is not None and found.severity == "drop"}
+    seen: set[str] = set()
+    merged: list[Finding] = []
+    for found in checked:
+        stem = next((each for each in damaged if _is_tail(_stem(found.item or ""), each)), None)
+        if found.severity == "drop" and found.item and stem is not None:
+            merged.append(damaged[stem].model_copy(update={"item": found.item}))
+            seen.add(stem)
+        else:
+            merged.append(found)
+    rest = [each for each in unpacked if each.item is None or _stem(each.item) not in seen]
+    return merged + rest, sum(each.severity == "drop" for each in rest)
+
+
+def _stem(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).name else name
+
+
+def _is_tail(name: str, whole: str) -> bool:
+    """Say whether `whole` is `name`, as it is or within the folder that a zip wraps around everything."""
+    return bool(name) and (whole == name or whole.endswith(f"/{name}"))
+
+
+def _store(platform: Platform, seen: Examined, findings: list[Finding]) -> str:
+    """Store the dataset and return its digest; nothing of a batch that is set aside for safety's sake is kept in it."""
+    if seen.checked is not None and not _blocking(findings):
+        try:
+            return platform.store.put_folder(seen.dataset)
+        except Refused as refused:
+            findings.append(_finding("VAL005", detail=refused.what))
+    empty = seen.dataset.with_name("empty")
+    write_items(empty, ())
+    return platform.store.put_folder(empty)
+
+
+def _gates(gates: DataGates, total: int, kept: int, quality: float) -> Iterator[Finding]:
+    if kept < gates.min_items:
+        yield _finding("VAL001", detail=f"{kept} of at least {gates.min_items}")
+    if quality < gates.min_quality:
+        yield _finding("VAL002", detail=f"{quality:.1f} of at least {gates.min_quality:.1f}")
+    if total and (total - kept) / total > gates.max_dropped_share:
+        yield _finding("VAL003", detail=f"{(total - kept) / total:.0%} of at most {gates.max_dropped_share:.0%}")
+
+
+def _tell(platform: Platform, record: ValidatedData) -> None:
+    """Write the ledger entry, and tell people of leaks: someone may be training on the exam."""
+    leaks = record.dropped.get("VAL010", 0)
+    if leaks:
+        platform.alerts.send(
+            Alert(
+                key=f"leak:{record.line}:{record.batch_id}",
+                title=f"{record.line}: {leaks} items of batch {record.batch_id} are in an evaluation set",
+                text="They were dropped. Ask the contributor where they come from; the findings name them.",
+                line=record.line,
+            )
+        )
+    platform.ledger.append(
+        "validated",
+        record.line,
+        actor="platform",
+        batch_id=record.batch_id,
+        body={
+            "record": record.digest,
+            "accepted": record.accepted,
+            "kept": record.kept,
+            "dropped": dict(record.dropped),
+            "reasons": [found.code for found in record.reasons],
+        },
+        key=f"validated:{record.line}:{record.batch_id}:{record.digest}",
+    )
+
+
+def _blocking(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    return tuple(found for found in findings if found.severity == "quarantine")
+
+
+def _count(findings: Sequence[Finding], severity: Severity) -> dict[str, int]:
+    return dict(sorted(Counter(found.code for found in findings if found.severity == severity).items()))
+
+
+def _finding(code: str, item: str | None = None, detail: str = "") -> Finding:
+    title, severity = RULES[code]
+    return Finding(code=code, title=title, severity=severity, item=item, detail=detail)
