@@ -1,7 +1,6 @@
 """What every command needs: the platform, a line by name, and who is asking."""
 
 import getpass
-import os
 from functools import cache
 from typing import Annotated
 
@@ -45,4 +44,4 @@ def batch_id(name: str, prefix: str) -> str:
 
 def actor() -> str:
     """Return the name that the ledger shows for this person: MLOPS_ACTOR, else the login name."""
-    return os.environ.get("MLOPS_ACTOR") or getpass.getuser()
+    return wiring.settings().actor or getpass.getuser()

@@ -28,8 +28,16 @@ def lines(json: Json = False) -> None:
                 "description": known.description,
             }
         )
-    columns = ("line", "family", "production", "batches", "primary_metric", "margin", "description")
-    answer(rows, lambda out: out.print(table("Model lines", columns, [[row[key] for key in columns] for row in rows])))
+    columns = ("line", "family", "production", "batches", "decides", "description")
+    cells = [
+        {**row, "decides": f"{row['primary_metric']}, margin {row['margin']:g}", "production": _version(row)}
+        for row in rows
+    ]
+    answer(rows, lambda out: out.print(table("Model lines", columns, [[row[key] for key in columns] for row in cells])))
+
+
+def _version(row: dict[str, Any]) -> str:
+    return f"v{row['production']}" if row["production"] else "none yet"
 
 
 @policy.command("show")
