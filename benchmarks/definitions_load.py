@@ -1,4 +1,4 @@
-"""Loading the definitions in a fresh process, beside `import dagster` alone; which ML frameworks that imports (none)."""
+"""Loading definitions in a fresh process, beside `import dagster` alone; which ML frameworks that imports (none)."""
 
 import argparse
 import subprocess
