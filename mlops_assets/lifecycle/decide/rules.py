@@ -34,7 +34,8 @@ def verdict(evidence: Evidence, policy: Policy, review: ReviewAnswer | None = No
     applied = gates(evidence, policy)
     failed = [gate.explanation for gate in applied if not gate.passed]
     if failed:
-        return Ruling(verdict="REJECT", reasons=tuple(failed), gates=applied)
+        seen = [f"{_change(each)}." for each in _golden(evidence, policy)]
+        return Ruling(verdict="REJECT", reasons=(*failed, *seen), gates=applied)
     checks = statistics(evidence, policy)
     ruling = _rule(evidence, policy, applied, checks)
     if ruling.verdict != "HUMAN_REVIEW" or review is None:
@@ -119,7 +120,7 @@ def _not_worse(evidence: Evidence, policy: Policy) -> Iterator[Check]:
                 passed=comparison.upper >= -margin,
                 observed=comparison.upper,
                 limit=-margin,
-                explanation=f"{_change(comparison)}; it would have to be better than {-margin:+.4f} at its best bound.",
+                explanation=f"{_change(comparison)}; even at its best the gain has to reach {-margin:+.4f}.",
             )
 
 
@@ -162,8 +163,8 @@ def _gain(comparison: Comparison, evidence: Evidence, policy: Policy) -> Check:
         if (found := measured(evidence, each.metric, comparison.set_name)) and found.lower is not None
         if found.lower > 0
     ]
-    wanted = "its lower bound" if policy.gates.require_significance else "the change"
-    explanation = f"{_change(comparison)}; {wanted} must exceed {least:+.4f}."
+    wanted = "the gain's lower bound" if policy.gates.require_significance else "the gain"
+    explanation = f"{_change(comparison)}; {wanted} {'exceeds' if gained else 'does not exceed'} {least:.4f}."
     if not gained and harmless and business:
         explanation = f"{_change(comparison)}, so it is not worse by {margin:.4f}; " + "; ".join(map(_change, business))
         explanation += "."
@@ -189,7 +190,7 @@ def _unharmed(what: str, metric: str, comparison: Comparison | None, margin: flo
         passed=comparison.lower > -margin,
         observed=comparison.lower,
         limit=-margin,
-        explanation=f"On the {what}, {_change(comparison)}; its lower bound must exceed {-margin:+.4f}.",
+        explanation=f"On the {what}, {_change(comparison)}; the gain's lower bound has to exceed {-margin:+.4f}.",
     )
 
 
@@ -216,13 +217,14 @@ def _golden(evidence: Evidence, policy: Policy) -> list[Comparison]:
 
 
 def _change(comparison: Comparison) -> str:
-    """Put a comparison into words: the two figures, the change oriented so that positive is better, its bounds."""
+    """Put a comparison into words: the two figures, the change, and the bounds of the gain (positive is better)."""
     said = f"{comparison.metric} on {comparison.set_name} is {comparison.candidate:.4f}"
     if comparison.production is None or comparison.delta is None:
         return said
-    said += f" against {comparison.production:.4f} in production: a change for the better of {comparison.delta:+.4f}"
+    word = "better" if comparison.delta >= 0 else "worse"
+    said += f" against {comparison.production:.4f} in production, {abs(comparison.delta):.4f} {word}"
     if comparison.lower is not None and comparison.upper is not None:
-        said += f" (bounds {comparison.lower:+.4f} to {comparison.upper:+.4f}, n={comparison.n}"
+        said += f" (gain between {comparison.lower:+.4f} and {comparison.upper:+.4f}, n={comparison.n}"
         said += f", {comparison.origin} data)" if comparison.origin != "real" else ")"
     return said
 

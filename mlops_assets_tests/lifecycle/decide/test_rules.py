@@ -96,7 +96,7 @@ def test_clear_loss_rejects() -> None:
     worse = with_comparison(evidence(), 0, candidate=0.3, delta=-0.08, lower=-0.1, upper=-0.06)
     ruling = verdict(worse, POLICY)
     assert ruling.verdict == "REJECT"
-    assert "-0.0800" in ruling.reasons[0]
+    assert "0.0800 worse" in ruling.reasons[0]
 
 
 @pytest.mark.parametrize(
