@@ -11,6 +11,7 @@ import lzma
 import mmap
 import pickletools
 import re
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -89,12 +90,14 @@ def _is_pickle(head: bytes, truncated: bool) -> bool:
     binary = head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
     marks, seen = (IMPORTS if binary else TEXT_MARKS), False
     try:
-        for opcode, argument, _ in pickletools.genops(io.BytesIO(head)):
-            if opcode.name in ("GLOBAL", "INST") and not NAME.fullmatch(str(argument)):
-                return False
-            seen = seen or opcode.name in marks
-            if opcode.name == "STOP":
-                return binary or seen
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # foreign bytes read as text hold odd escapes
+            for opcode, argument, _ in pickletools.genops(io.BytesIO(head)):
+                if opcode.name in ("GLOBAL", "INST") and not NAME.fullmatch(str(argument)):
+                    return False
+                seen = seen or opcode.name in marks
+                if opcode.name == "STOP":
+                    return binary or seen
     except ValueError as error:
         if truncated and any(sign in str(error) for sign in EXHAUSTED):
             return binary or seen

@@ -160,7 +160,7 @@ def _extract(
 ) -> Unpacked:
     budget, damaged, files = _Budget(limits.max_bytes), [], 0
     for entry, name in zip(entries, names, strict=True):
-        if entry.is_dir():
+        if name.endswith("/"):
             (target / name).mkdir(parents=True, exist_ok=True)
             continue
         try:
@@ -245,13 +245,13 @@ def _check_entries(entries: list[zipfile.ZipInfo], names: list[str], packed_byte
     if total > max(UNJUDGED_RATIO_BYTES, limits.max_ratio * packed_bytes):
         found.append(finding("ARC004", detail=f"{total / packed_bytes:,.0f} to 1"))
     for entry, name in zip(entries, names, strict=True):
-        found += (finding(code, name) for code in _entry_problems(entry, limits))
+        found += (finding(code, name) for code in _entry_problems(entry, name.endswith("/"), limits))
     _refuse(found)
 
 
-def _entry_problems(entry: zipfile.ZipInfo, limits: ArchiveLimits) -> Iterator[str]:
+def _entry_problems(entry: zipfile.ZipInfo, is_folder: bool, limits: ArchiveLimits) -> Iterator[str]:
     kind = stat.S_IFMT(entry.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR) or (kind == stat.S_IFDIR) > entry.is_dir() or _links(entry.extra):
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR) or (kind == stat.S_IFDIR) > is_folder or _links(entry.extra):
         yield "ARC009"
     if entry.flag_bits & ENCRYPTED:
         yield "ARC010"
