@@ -1,0 +1,335 @@
+"""The checks every family has to pass, whoever wrote it: found on disk, run with its example.
+
+`cases()` gives one pytest case for each family and check, such as `baseline:resumes_to_same_digest`. A family without
+an example fails; a check is left out only where the example says why.
+"""
+
+import importlib
+import importlib.util
+import json
+import pkgutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from mlops_assets import families, wiring
+from mlops_assets.adapters.executable_content import executable_content
+from mlops_assets.core.dataset import item_input, read_items
+from mlops_assets.core.digests import sha256_file, sha256_folder
+from mlops_assets.core.family import Checked, Family, Progress, Trained
+from mlops_assets.core.records import Item
+from mlops_assets_tests.families.examples import Example
+
+SEED = 7
+HEAVY = (
+    *("mlx", "mlx_whisper", "tensorflow", "keras", "torch", "transformers", "onnxruntime", "numba", "mlflow"),
+    *("langgraph", "langchain", "dagster", "huggingface_hub", "matplotlib", "pandas", "soundfile", "jiwer"),
+)
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from mlops_assets import wiring
+
+name, config = sys.argv[1], json.loads(sys.argv[2])
+data, held_out, parent, run_dir = map(Path, sys.argv[3:7])
+
+def report(progress):
+    if progress.stage == "train" and progress.done > progress.total / 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+family = wiring.family(name)
+family.train(data, held_out, parent, family.Config.model_validate(config), int(sys.argv[7]), run_dir, report)
+"""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A family with its example, worked up as far as a check asks, in a folder that all its checks share."""
+
+    name: str
+    folder: Path
+
+    @cached_property
+    def family(self) -> Family:
+        return wiring.family(self.name)
+
+    @cached_property
+    def example(self) -> Example:
+        return importlib.import_module(f"mlops_assets_tests.families.examples.{self.name}").EXAMPLE
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        return self.example.config(self.folder)
+
+    @cached_property
+    def config(self) -> BaseModel:
+        return self.family.Config.model_validate(self.values)
+
+    @cached_property
+    def batch(self) -> Path:
+        return self.example.batch(self.folder / "batch", 1)
+
+    @cached_property
+    def data(self) -> Path:
+        return self.check(self.batch, "data")[1]
+
+    @cached_property
+    def held_out(self) -> Path:
+        return self.check(self.example.batch(self.folder / "other", 2), "held_out")[1]
+
+    @cached_property
+    def items(self) -> list[Item]:
+        return read_items(self.data)
+
+    @cached_property
+    def inputs(self) -> list[Any]:
+        return [item_input(self.data, item) for item in self.items]
+
+    @cached_property
+    def parent(self) -> Path:
+        self.family.base(self.config, self.folder / "parent")
+        return self.folder / "parent"
+
+    @cached_property
+    def trained(self) -> tuple[Trained, Path, list[Progress]]:
+        return self.train("run")
+
+    @cached_property
+    def servable(self) -> Path:
+        self.family.export(self.trained[1], self.folder / "servable", self.config)
+        return self.folder / "servable"
+
+    def check(self, batch: Path, out: str) -> tuple[Checked, Path]:
+        """Check a batch; return what was found, and the dataset."""
+        return self.family.check(batch, self.folder / out, self.config, lambda _: None), self.folder / out
+
+    def train(self, name: str) -> tuple[Trained, Path, list[Progress]]:
+        """Train in the run folder `name`; return the result, the model folder and the progress."""
+        progress: list[Progress] = []
+        run_dir = self.folder / name
+        run_dir.mkdir(exist_ok=True)
+        arguments = (self.data, self.held_out, self.parent, self.config, SEED, run_dir, progress.append)
+        return self.family.train(*arguments), run_dir / "model", progress
+
+
+def keeps_the_protocol(it: Prepared) -> None:
+    assert isinstance(it.family, Family)
+    assert it.family.name == it.name
+    assert it.family.metrics
+    assert all(code[:3].isupper() and code[3:].isdigit() for code in it.family.findings)
+
+
+def refuses_unknown_config(it: Prepared) -> None:
+    with pytest.raises(ValidationError, match="no_such_key"):
+        it.family.Config.model_validate({**it.values, "no_such_key": 1})
+
+
+def describes_its_config(it: Prepared) -> None:
+    assert [name for name, field in it.family.Config.model_fields.items() if not field.description] == []
+
+
+def survives_the_empty_batch(it: Prepared) -> None:
+    (it.folder / "nothing").mkdir()
+    checked, data = it.check(it.folder / "nothing", "from_nothing")
+    assert (checked.total, checked.kept) == (0, 0)
+    assert [found.severity for found in checked.findings] == ["quarantine"]
+    assert {found.code for found in checked.findings} <= set(it.family.findings)
+    assert read_items(data) == []
+    assert it.family.units([]) == 0
+
+
+def check_keeps_good_items(it: Prepared) -> None:
+    checked, data = it.check(it.batch, "kept")
+    items = read_items(data)
+    assert checked.total == checked.kept == len(items) > 0
+    assert [found for found in checked.findings if found.severity != "flag"] == []
+    assert 7 <= checked.quality_score <= 10
+    assert len({item.id for item in items}) == len(items)
+    assert all(item.cluster and item.target is not None for item in items)
+    assert all((data / item.path).is_file() for item in items if item.path is not None)
+    assert it.family.units(items) > 0
+
+
+def check_is_deterministic(it: Prepared) -> None:
+    first, data = it.check(it.batch, "once")
+    second, again = it.check(it.batch, "twice")
+    assert first == second
+    assert sha256_folder(data) == sha256_folder(again)
+
+
+def check_leaves_the_batch_alone(it: Prepared) -> None:
+    before = sha256_folder(it.batch)
+    it.check(it.batch, "aside")
+    assert sha256_folder(it.batch) == before
+
+
+def finds_leaks(it: Prepared) -> None:
+    again = it.family.leaks(it.items, it.items)
+    assert {leak.item for leak in again} == {item.id for item in it.items}
+    assert {leak.kind for leak in again} == {"exact"}
+    assert all(leak.protected_item == leak.item for leak in again)
+    assert it.family.leaks(it.items, read_items(it.held_out)) == []
+    assert it.family.leaks([], it.items) == it.family.leaks(it.items, []) == []
+    disguised = read_items(it.check(it.example.disguised(it.batch, it.folder / "disguise"), "disguised")[1])
+    assert len(disguised) == len(it.items)
+    assert len(it.family.leaks(disguised, it.items)) >= 0.95 * len(disguised)
+
+
+def trains_and_improves_its_loss(it: Prepared) -> None:
+    trained, model, progress = it.trained
+    losses = [point.loss for point in trained.curve if point.loss is not None]
+    assert losses[-1] < losses[0]
+    assert trained.items == len(it.items)
+    assert trained.steps == trained.curve[-1].step > 2
+    assert any(model.iterdir())
+    steps = [message for message in progress if message.stage == "train"]
+    assert steps[-1].done == steps[-1].total == trained.steps
+
+
+def repeats_to_same_digest(it: Prepared) -> None:
+    assert sha256_folder(it.train("again")[1]) == sha256_folder(it.trained[1])
+
+
+def resumes_to_same_digest(it: Prepared) -> None:
+    run_dir = it.folder / "killed"
+    run_dir.mkdir()
+    arguments = (it.name, json.dumps(it.values), *map(str, (it.data, it.held_out, it.parent, run_dir, SEED)))
+    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments])
+    assert killed.returncode == -signal.SIGKILL
+    assert not (run_dir / "model").exists()
+    trained, model, progress = it.train("killed")
+    assert min(message.done for message in progress if message.stage == "train") > 1
+    assert sha256_folder(model) == sha256_folder(it.trained[1])
+    steps = [
+        [(point.step, point.loss, point.held_out_loss) for point in each.curve] for each in (trained, it.trained[0])
+    ]
+    assert steps[0] == steps[1]
+
+
+def export_agrees_with_trained_model(it: Prepared) -> None:
+    it.example.agrees(it.trained[1], it.servable, it.data, it.items)
+    it.family.export(it.trained[1], it.folder / "servable_again", it.config)
+    assert sha256_folder(it.folder / "servable_again") == sha256_folder(it.servable)
+
+
+def base_can_be_exported_and_served(it: Prepared) -> None:
+    it.family.export(it.parent, it.folder / "base_servable", it.config)
+    assert len(it.family.load(it.folder / "base_servable").predict(it.inputs[:2])) == 2
+
+
+def predictor_is_deterministic(it: Prepared) -> None:
+    predictor = it.family.load(it.servable)
+    first = predictor.predict(it.inputs)
+    assert predictor.predict(it.inputs) == first
+    assert it.family.load(it.servable).predict(it.inputs) == first
+    assert json.loads(json.dumps(first, allow_nan=False)) == first
+
+
+def predictor_indifferent_to_batching(it: Prepared) -> None:
+    predictor = it.family.load(it.servable)
+    together = predictor.predict(it.inputs)
+    assert [predictor.predict([each])[0] for each in it.inputs] == together
+    assert predictor.predict(it.inputs[::-1]) == together[::-1]
+
+
+def predicts_nothing_for_nothing(it: Prepared) -> None:
+    assert it.family.load(it.servable).predict([]) == []
+    assert it.family.score([], []) == []
+
+
+def score_is_ratio_of_sums(it: Prepared) -> None:
+    perfect = it.family.score(it.items, [item.target for item in it.items])
+    for metric in it.family.metrics:
+        weight = sum(score[metric.name].weight for score in perfect)
+        assert weight > 0
+        assert sum(score[metric.name].numerator for score in perfect) == (weight if metric.higher_is_better else 0)
+    predictions = it.family.load(it.servable).predict(it.inputs)
+    whole = it.family.score(it.items, predictions)
+    half = len(it.items) // 2
+    parts = it.family.score(it.items[:half], predictions[:half]) + it.family.score(it.items[half:], predictions[half:])
+    assert whole == parts
+    assert all(isinstance(it.family.show(each), str) for each in predictions)
+    assert [it.family.show(item.target) for item in it.items] == [str(item.target) for item in it.items]
+
+
+def writes_no_pickle(it: Prepared) -> None:
+    for folder in (it.data, it.parent, it.trained[1], it.servable):
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert files
+        assert {path.name: found for path in files if (found := executable_content(path))} == {}
+
+
+def serves_from_anywhere(it: Prepared) -> None:
+    """A servable names no path of the machine it was made on."""
+    needle = str(it.folder).encode()
+    files = [path for path in it.servable.rglob("*") if path.is_file()]
+    assert [path.name for path in files if needle in path.read_bytes()] == []
+
+
+def training_leaves_its_inputs_alone(it: Prepared) -> None:
+    assert sha256_file(it.data / "items.jsonl") == sha256_file(it.check(it.batch, "fresh")[1] / "items.jsonl")
+    before = [sha256_folder(folder) for folder in (it.data, it.held_out, it.parent)]
+    it.train("once_more")
+    assert [sha256_folder(folder) for folder in (it.data, it.held_out, it.parent)] == before
+
+
+def import_is_light(it: Prepared) -> None:
+    code = (
+        f"import sys, {families.__name__}.{it.name} as family; family.FAMILY; "
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def diagnoses_itself(it: Prepared) -> None:
+    assert all(check.name and check.explanation for check in it.family.diagnose(it.config))
+
+
+CHECKS: tuple[Callable[[Prepared], None], ...] = (
+    keeps_the_protocol,
+    refuses_unknown_config,
+    describes_its_config,
+    survives_the_empty_batch,
+    check_keeps_good_items,
+    check_is_deterministic,
+    check_leaves_the_batch_alone,
+    finds_leaks,
+    trains_and_improves_its_loss,
+    repeats_to_same_digest,
+    resumes_to_same_digest,
+    export_agrees_with_trained_model,
+    base_can_be_exported_and_served,
+    predictor_is_deterministic,
+    predictor_indifferent_to_batching,
+    predicts_nothing_for_nothing,
+    score_is_ratio_of_sums,
+    writes_no_pickle,
+    serves_from_anywhere,
+    training_leaves_its_inputs_alone,
+    import_is_light,
+    diagnoses_itself,
+)
+
+
+def names() -> list[str]:
+    """Return the families on disk."""
+    return sorted(module.name for module in pkgutil.iter_modules(families.__path__))
+
+
+def cases() -> list[Any]:
+    """Return a pytest case for each family and check."""
+    return [pytest.param(name, check, id=f"{name}:{check.__name__}") for name in names() for check in CHECKS]
+
+
+def missing(example: Example) -> list[str]:
+    """Return the vendor packages of a family that are not installed here."""
+    return [package for package in example.requires if importlib.util.find_spec(package) is None]
