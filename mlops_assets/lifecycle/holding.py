@@ -13,6 +13,16 @@ def hold(platform: Platform, line: Line, holder: str) -> AbstractContextManager[
     return platform.leases.hold(f"line:{line.line}", holder=holder, wait_seconds=WAIT_SECONDS)
 
 
+def hold_pointer(platform: Platform, line: Line, holder: str) -> AbstractContextManager[None]:
+    """Hold a line's roles alone: a rollback does not wait for a training."""
+    return platform.leases.hold(f"pointer:{line.line}", holder=holder, wait_seconds=WAIT_SECONDS)
+
+
+def hold_decision(platform: Platform, line: Line, batch_id: str, holder: str) -> AbstractContextManager[None]:
+    """Hold the decision on one batch alone: a person's answer does not wait for another batch's training."""
+    return platform.leases.hold(f"decision:{line.line}:{batch_id}", holder=holder, wait_seconds=WAIT_SECONDS)
+
+
 def production(platform: Platform, line: Line) -> Version | None:
     """Return the version that serves, if there is one."""
     number = platform.versions.pointer(line.line).roles.get("production")

@@ -11,7 +11,7 @@ from mlops_assets.core.records import CandidateModel, Decision, DeployedVersion
 from mlops_assets.lifecycle.base import base
 from mlops_assets.lifecycle.card import model_card
 from mlops_assets.lifecycle.failpoints import failpoint
-from mlops_assets.lifecycle.holding import hold
+from mlops_assets.lifecycle.holding import hold, hold_pointer, production
 
 PLATFORM = "platform"
 
@@ -19,18 +19,15 @@ PLATFORM = "platform"
 def bootstrap(platform: Platform, line: Line) -> Version | None:
     """Release the base model as version 1 where the policy says so, recorded as such; None where a person decides.
 
-    A line that serves already is left as it is.
+    A line that serves already is left as it is, but for a bootstrap that was killed: that is finished.
     """
-    pointer = platform.versions.pointer(line.line)
-    if "production" in pointer.roles:
-        return platform.versions.get(line.line, pointer.roles["production"])
-    if line.policy.bootstrap != "approve":
+    served = production(platform, line)
+    if served is not None and (served.decision_id or platform.ledger.entries(line.line, "bootstrapped")):
+        return served
+    if served is None and line.policy.bootstrap != "approve":
         return None
-    with hold(platform, line, "bootstrap"):
-        made = base(platform, line)
-        version = platform.versions.add(
-            line.line, servable=made.servable, model=made.model, batch_id=None, decision_id=None, parent_version=None
-        )
+    with hold(platform, line, "bootstrap"), hold_pointer(platform, line, "bootstrap"):
+        version = production(platform, line) or _base_version(platform, line)
         failpoint("bootstrap: after version")
         pointer = platform.versions.pointer(line.line)
         if "production" not in pointer.roles:
@@ -47,13 +44,20 @@ def bootstrap(platform: Platform, line: Line) -> Version | None:
         return version
 
 
+def _base_version(platform: Platform, line: Line) -> Version:
+    made = base(platform, line)
+    return platform.versions.add(
+        line.line, servable=made.servable, model=made.model, batch_id=None, decision_id=None, parent_version=None
+    )
+
+
 def release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
     """Make an approved candidate the production version; called again, it finishes what a crash left undone.
 
     Refused for anything but a concluded APPROVE; Stale if production is no longer the version the decision was made
     against, or the candidate is not the one it judged; Corrupt if the stored bytes are not what their digest says.
     """
-    with hold(platform, line, batch_id):
+    with hold(platform, line, batch_id), hold_pointer(platform, line, batch_id):
         decision, candidate = _approved(platform, line, batch_id)
         made = platform.records.get(line.line, batch_id, "deployed_version")
         if isinstance(made, DeployedVersion) and made.decision_id == decision.decision_id:
@@ -101,7 +105,7 @@ def rollback(platform: Platform, line: Line, *, to: int | None, reason: str, act
 
     NotFound for a version there is not; Refused for the one that serves, or when there is no previous one.
     """
-    with hold(platform, line, f"rollback by {actor}"):
+    with hold_pointer(platform, line, f"rollback by {actor}"):
         pointer = platform.versions.pointer(line.line)
         if _unfinished(platform, line, pointer, to):
             return _publish_roles(platform, line, pointer)

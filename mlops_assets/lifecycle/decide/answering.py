@@ -6,7 +6,7 @@ from mlops_assets.core.ports import Platform, Review
 from mlops_assets.core.records import Decision, ReviewAnswer
 from mlops_assets.lifecycle.decide.deciding import conclude
 from mlops_assets.lifecycle.failpoints import failpoint
-from mlops_assets.lifecycle.holding import hold, production
+from mlops_assets.lifecycle.holding import hold_decision, production
 
 
 def answer(platform: Platform, decision_id: str, given: ReviewAnswer) -> Decision:
@@ -17,7 +17,7 @@ def answer(platform: Platform, decision_id: str, given: ReviewAnswer) -> Decisio
     """
     review = platform.reviews.get(decision_id)
     line = _line(platform, review.line)
-    with hold(platform, line, review.batch_id):
+    with hold_decision(platform, line, review.batch_id, given.reviewer):
         decision = platform.records.get(line.line, review.batch_id, "decision")
         if not isinstance(decision, Decision) or decision.decision_id != decision_id:
             raise Stale(

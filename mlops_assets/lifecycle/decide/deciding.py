@@ -9,7 +9,7 @@ from mlops_assets.lifecycle.decide import agent
 from mlops_assets.lifecycle.decide.evidence import gather
 from mlops_assets.lifecycle.decide.rules import Ruling, verdict
 from mlops_assets.lifecycle.failpoints import failpoint
-from mlops_assets.lifecycle.holding import ended, hold, production
+from mlops_assets.lifecycle.holding import ended, hold, hold_decision, production
 
 ACTOR = "agent"
 
@@ -20,7 +20,7 @@ def decide(platform: Platform, line: Line, batch_id: str) -> Decision:
     The same evidence gives the same decision: called again, it returns it, or finishes what a crash left undone.
     Stale if production is not the version the candidate was measured against; NotFound if nothing was measured.
     """
-    with hold(platform, line, batch_id):
+    with hold(platform, line, batch_id), hold_decision(platform, line, batch_id, "agent"):
         made = platform.records.get(line.line, batch_id, "decision")
         known = made if isinstance(made, Decision) else None
         if known is not None and ended(platform, line, batch_id):
