@@ -11,7 +11,6 @@ import importlib.util
 import os
 import pkgutil
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mlops_assets import families
+from mlops_assets.core.digests import sha256_file, tree_digest
 from mlops_assets.core.errors import ConfigError, MissingExtra
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Line
@@ -291,10 +291,11 @@ def _key(location: tuple[int | str, ...]) -> str:
 
 @functools.cache
 def code_version() -> str:
-    """Return the package's version and, in a checkout, the commit it is at."""
-    version = importlib.metadata.version("mlops_assets")
-    git = shutil.which("git")
-    if git is None or not (PACKAGE.parent / ".git").exists():
-        return version
-    found = subprocess.run([git, "-C", str(PACKAGE), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
-    return f"{version}+{found.stdout.strip()}" if found.returncode == 0 else version
+    """Return the package's version and the digest of the sources that decide what a task makes of its inputs.
+
+    Not the commit: recipes and caches hold this version, and a training that was interrupted must be resumed though
+    something else was committed meanwhile; and sources that were changed and not committed are other sources.
+    """
+    sources = [*PACKAGE.glob("core/*.py"), *PACKAGE.glob("families/**/*.py"), PACKAGE / "worker.py"]
+    tree = {str(path.relative_to(PACKAGE)): sha256_file(path) for path in sources}
+    return f"{importlib.metadata.version('mlops_assets')}+{tree_digest(tree)[:12]}"

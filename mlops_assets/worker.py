@@ -22,20 +22,24 @@ from pydantic import BaseModel
 from mlops_assets import wiring
 from mlops_assets.core.dataset import item_input, read_items
 from mlops_assets.core.digests import canonical_json
-from mlops_assets.core.errors import PlatformError
+from mlops_assets.core.errors import ConfigError, MissingExtra, PlatformError
 from mlops_assets.core.family import Family, Predictor, Progress, Report
+from mlops_assets.core.records import Record
 from mlops_assets.core.tasks import (
+    OPERATOR_EXIT,
     TASK,
     BaseResult,
     BaseTask,
     CheckResult,
     CheckTask,
+    OperatorError,
     ScoreResult,
     ScoreTask,
     Task,
     TaskResult,
     TrainResult,
     TrainTask,
+    operator_error,
 )
 
 SAY_SECONDS = 5.0
@@ -43,7 +47,10 @@ CHUNK = 32
 
 
 def main(arguments: list[str]) -> int:
-    """Run `REQUEST.json RESULT.json`; 0 when the result is written, 1 with a sentence on stderr when it is not."""
+    """Run `REQUEST.json RESULT.json`; 0 when the result is written, 1 with a sentence on stderr when it is not.
+
+    78 says that the installation is to blame, and that an `OperatorError` was written beside the result.
+    """
     if len(arguments) != 2:
         print("usage: python -m mlops_assets.worker REQUEST.json RESULT.json", file=sys.stderr)  # noqa: T201
         return 2
@@ -54,9 +61,12 @@ def main(arguments: list[str]) -> int:
         with _pipes() as pipes:
             task = TASK.validate_json(request.read_bytes())
             answer = run(task, _reporter(Path(task.progress), pipes))
-            partial = result.with_name(result.name + ".partial")
-            partial.write_text(answer.canonical_json(), encoding="utf-8")
-            partial.replace(result)
+            _write(result, answer)
+    except (ConfigError, MissingExtra) as error:
+        kind = "MissingExtra" if isinstance(error, MissingExtra) else "ConfigError"
+        _write(operator_error(result), OperatorError(kind=kind, what=error.what, todo=error.todo))
+        print(error, file=sys.stderr)  # noqa: T201
+        return OPERATOR_EXIT
     except PlatformError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
@@ -79,6 +89,12 @@ def run(task: Task, report: Report) -> TaskResult:
                 return _train(family, task, config, report)
             case ScoreTask():
                 return _score(family, task, report)
+
+
+def _write(path: Path, record: Record) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(record.canonical_json(), encoding="utf-8")
+    partial.replace(path)
 
 
 def _train(family: Family, task: TrainTask, config: BaseModel, report: Report) -> TrainResult:

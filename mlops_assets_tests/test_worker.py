@@ -7,12 +7,27 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from dagster_pipes import PipesDefaultContextLoader, PipesDefaultMessageWriter, encode_param
 
+from mlops_assets.adapters.process import LocalProcess
 from mlops_assets.core.dataset import write_items
+from mlops_assets.core.errors import ConfigError
 from mlops_assets.core.family import Progress
+from mlops_assets.core.line import Limits
 from mlops_assets.core.records import Item, Record
-from mlops_assets.core.tasks import TASK_RESULT, BaseTask, CheckTask, ScoreResult, ScoreTask, TrainResult, TrainTask
+from mlops_assets.core.tasks import (
+    OPERATOR_EXIT,
+    TASK_RESULT,
+    BaseTask,
+    CheckTask,
+    OperatorError,
+    ScoreResult,
+    ScoreTask,
+    TrainResult,
+    TrainTask,
+    operator_error,
+)
 
 WORKER = [sys.executable, "-m", "mlops_assets.worker"]
 
@@ -71,12 +86,22 @@ def test_it_trains_and_scores(tmp_path: Path) -> None:
 
 
 def test_an_error_is_a_sentence_and_leaves_no_result(tmp_path: Path) -> None:
-    fields = task_fields(tmp_path) | {"config": {"smothing": 1}}
+    fields = {**task_fields(tmp_path), "config": {"smothing": 1}}
     done = work(tmp_path, CheckTask(folder=str(tmp_path), out=str(tmp_path / "out"), **fields))
-    assert done.returncode == 1
+    assert done.returncode == OPERATOR_EXIT
     assert "config.smothing" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "result.json").exists()
+    said = OperatorError.parse(operator_error(tmp_path / "result.json").read_bytes())
+    assert said.kind == "ConfigError"
+    assert "config.smothing" in said.what
+
+
+def test_the_platform_hears_a_wrong_configuration_as_that_and_not_as_a_failed_task(tmp_path: Path) -> None:
+    fields = {**task_fields(tmp_path), "config": {"smothing": 1}}
+    task = CheckTask(folder=str(tmp_path), out=str(tmp_path / "out"), **fields)
+    with pytest.raises(ConfigError, match=r"config\.smothing"):
+        LocalProcess(tmp_path).run(task, Limits())
 
 
 def test_a_defect_shows_its_traceback(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from fsspec.implementations.local import LocalFileSystem
 from mlops_assets.adapters.executable_content import executable_bytes, executable_content
 from mlops_assets.adapters.files import remove_abandoned, staged
 from mlops_assets.core.digests import CHUNK, canonical_json, folder_files, sha256_bytes, sha256_file, tree_digest
-from mlops_assets.core.errors import Corrupt, NotFound, Refused
+from mlops_assets.core.errors import Busy, Corrupt, NotFound, Refused
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 READ_ONLY = 0o444
@@ -135,7 +135,7 @@ class FsspecStore:
         if not self._files.exists(self._blob(digest)):
             with path.open("rb") as source, self._writing(self._blob(digest)) as target:
                 if _copy(source, target) != digest:
-                    raise Refused(f"{path.name} changed while it was stored.", "Try again when it is written.")
+                    raise Busy(f"{path.name} changed while it was stored.", "Try again when it is written.")
         return digest
 
     def _write(self, address: str, data: bytes) -> None:

@@ -2,16 +2,19 @@
 
 A file is complete when `<name>.done` lies beside it, or when neither its size nor its time changed between two scans;
 a folder only when `<name>.done` lies beside it. If `<name>.sha256` lies there too, the bytes must match it.
+What cannot become a batch is moved to `refused/`, with its reason in a text file beside it.
 """
 
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from mlops_assets.adapters.files import write_whole
 from mlops_assets.core.digests import folder_files, sha256_file, sha256_folder
 from mlops_assets.core.ports import InboxScan, Upload
 
@@ -23,6 +26,7 @@ UNMARKED = "a folder is taken when {name}.done lies beside it"
 UNREADABLE = "{name}.sha256 holds no sha256"
 OTHER_BYTES = "its bytes are not those of {name}.sha256: upload it again"
 READY = ""
+REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,24 @@ class InboxFolder:
             if said is None or said == GROWING or (said == UNMARKED and found.done):
                 said = _judge(found, unchanged)
                 if said == READY:
-                    ready.append(Upload(name=name, path=str(found.path), size_bytes=found.size))
+                    ready.append(
+                        Upload(name=name, path=str(found.path), size_bytes=found.size, changed_ns=found.changed)
+                    )
             if said != READY:
                 waiting[name] = str(said).format(name=name)
             state[name] = [*now, said]
         return InboxScan(ready=tuple(ready), waiting=waiting, state=state)
+
+    def set_aside(self, upload: Upload, why: str) -> str:
+        """Move an upload and its markers to `refused/`, named after its time; another look may have done it already."""
+        source = self._folder / upload.name
+        kept = self._folder / REFUSED / f"{upload.changed_ns}-{upload.name}"
+        kept.parent.mkdir(exist_ok=True)
+        write_whole(kept.with_name(f"{kept.name}.txt"), f"{why}\n")
+        for suffix in (*MARKERS, ""):
+            with suppress(FileNotFoundError):
+                source.with_name(source.name + suffix).rename(kept.with_name(kept.name + suffix))
+        return str(kept)
 
     def _uploads(self) -> dict[str, _Found]:
         if not self._folder.is_dir():
@@ -82,7 +99,7 @@ class InboxFolder:
 
 
 def _is_upload(name: str) -> bool:
-    return not name.startswith(".") and not name.lower().endswith(UNFINISHED + MARKERS)
+    return not name.startswith(".") and name != REFUSED and not name.lower().endswith(UNFINISHED + MARKERS)
 
 
 def _extent(folder: Path) -> tuple[int, int]:

@@ -13,9 +13,9 @@ import psutil
 
 from mlops_assets.adapters import guardian
 from mlops_assets.adapters.files import write_whole
-from mlops_assets.core.errors import TaskFailed
+from mlops_assets.core.errors import ConfigError, MissingExtra, TaskFailed
 from mlops_assets.core.line import Limits
-from mlops_assets.core.tasks import TASK_RESULT, Task, TaskResult
+from mlops_assets.core.tasks import OPERATOR_EXIT, TASK_RESULT, OperatorError, Task, TaskResult, operator_error
 
 WORKER = (sys.executable, "-m", "mlops_assets.worker")
 FIRST_POLL_SECONDS = 0.05
@@ -50,14 +50,19 @@ class LocalProcess:
         """Run one task to its result, with `env` added to the process's environment.
 
         Raises TaskFailed with the cause (exit code or signal, out of memory, out of time), the last lines of the log
-        and its path. However it ends, no process of the task is left.
+        and its path; ConfigError or MissingExtra if the task says that the installation is to blame. However it ends,
+        no process of the task is left.
         """
         folder = self.folder(task)
         request, result, log = folder / "request.json", folder / "result.json", folder / "log.txt"
         write_whole(request, task.canonical_json())
-        result.unlink(missing_ok=True)
+        blamed = operator_error(result)
+        for earlier in (result, blamed):
+            earlier.unlink(missing_ok=True)
         with log.open("wb") as output:
             cause = self._supervise([*self._command, str(request), str(result)], limits, env or {}, output.fileno())
+        if cause == _exited(OPERATOR_EXIT) and blamed.is_file():
+            raise _operators(blamed)
         if cause is None and not result.is_file():
             cause = "it ended without writing a result"
         if cause is not None:
@@ -111,11 +116,21 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> str | None:
             return f"it was out of time: it may run for {limits.minutes:g} minutes"
 
 
+def _operators(path: Path) -> ConfigError | MissingExtra:
+    said = OperatorError.parse(path.read_bytes())
+    kind = MissingExtra if said.kind == "MissingExtra" else ConfigError
+    return kind(said.what, said.todo)
+
+
+def _exited(code: int) -> str:
+    return f"it ended with exit code {code}"
+
+
 def _failure(code: int) -> str | None:
     if code == 0:
         return None
     if code > 0:
-        return f"it ended with exit code {code}"
+        return _exited(code)
     hint = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
     return f"it was killed by {signal.Signals(-code).name}{hint}"
 

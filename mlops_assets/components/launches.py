@@ -28,9 +28,7 @@ def claim(platform: Platform, line: Line, batch_id: str, stage: str, instance: d
     A claim that never became a run within ten minutes (its sensor died) may be made once more.
     """
     entries = [
-        entry
-        for entry in platform.ledger.entries(line.line, "launch")
-        if entry.batch_id == batch_id and entry.body["stage"] == stage
+        entry for entry in platform.ledger.entries(line.line, "launch", batch_id) if entry.body["stage"] == stage
     ]
     if entries:
         recent = datetime.now(UTC) - datetime.fromisoformat(entries[-1].at) < LOST_AFTER

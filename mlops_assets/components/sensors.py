@@ -19,9 +19,9 @@ from mlops_assets.components.assets import CHAIN, IMPROVE, SETTLE
 from mlops_assets.components.failures import failure, log_file
 from mlops_assets.components.jobs import LINE_TAG, LineJobs
 from mlops_assets.components.settling import judge_again, set_aside_failed
-from mlops_assets.core.errors import PlatformError
+from mlops_assets.core.errors import PlatformError, Refused
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Alert, Platform
+from mlops_assets.core.ports import Alert, InboxSource, Platform, Upload
 from mlops_assets.core.records import Decision, ValidatedData
 from mlops_assets.lifecycle.ingest import ingest
 
@@ -63,20 +63,46 @@ def _inbox(line: Line, batches: dg.DynamicPartitionsDefinition, jobs: LineJobs) 
 def take_uploads(
     platform: Platform, line: Line, state: Mapping[str, JsonValue], log: logging.Logger
 ) -> dict[str, JsonValue]:
-    """Ingest every upload that is complete and new; one that cannot be read is offered again at the next look."""
-    scan = wiring.inbox_source(platform, line).scan(state)
+    """Ingest every upload that is complete and new; one that cannot be read is offered again at the next look.
+
+    One that is refused is set aside with the reason, the ledger and the team are told, and it is not offered again.
+    """
+    inbox = wiring.inbox_source(platform, line)
+    scan = inbox.scan(state)
     after = dict(scan.state)
     for upload in scan.ready:
         try:
             batch, duplicate = ingest(
                 platform, line, Path(upload.path), contributor=_owner(Path(upload.path)), source="inbox"
             )
+        except Refused as refused:
+            log.error(_refuse(platform, line, inbox, upload, refused))
         except (PlatformError, OSError) as error:
             log.warning(f"{upload.name} is left where it is: {error}")
             del after[upload.name]
         else:
             log.info(f"{upload.name} is batch {batch.batch_id}{' (its bytes were there already)' if duplicate else ''}")
     return after
+
+
+def _refuse(platform: Platform, line: Line, inbox: InboxSource, upload: Upload, refused: Refused) -> str:
+    """Tell everyone why an upload is no batch, and put it where it is in nobody's way; return what was said."""
+    key = f"refused:{line.line}:{upload.name}:{upload.changed_ns}"
+    text = f"{refused} The file was not taken in; it is in the inbox's folder for refused uploads."
+    platform.alerts.send(
+        Alert(key=key, title=f"{line.line}: the upload {upload.name} was refused", text=text, line=line.line)
+    )
+    platform.ledger.append(
+        "refused",
+        line.line,
+        actor=_owner(Path(upload.path)),
+        body={"filename": upload.name, "size_bytes": upload.size_bytes, "reason": str(refused)},
+        key=key,
+    )
+    try:
+        return f"{upload.name} was refused: {refused} It is now {inbox.set_aside(upload, str(refused))}."
+    except OSError as error:
+        return f"{upload.name} was refused: {refused} It is left where it is: {error}"
 
 
 def _improve(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
@@ -170,5 +196,5 @@ def _request(line: Line, batch_id: str, stage: str, assets: Sequence[str] | None
 def _owner(path: Path) -> str:
     try:
         return path.owner()
-    except KeyError:
+    except (KeyError, FileNotFoundError):  # no such user; taken away meanwhile
         return getpass.getuser()

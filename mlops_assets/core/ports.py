@@ -134,8 +134,10 @@ class Ledger(Protocol):
         """Append an entry; a second append with the same key returns the first entry unchanged."""
         ...
 
-    def entries(self, line: str | None = None, kind: str | None = None) -> list[LedgerEntry]:
-        """Return entries in order."""
+    def entries(
+        self, line: str | None = None, kind: str | None = None, batch_id: str | None = None
+    ) -> list[LedgerEntry]:
+        """Return entries in order, those of one line, kind or batch if one is named."""
         ...
 
     def verify(self) -> list[str]:
@@ -323,6 +325,7 @@ class Upload(Record):
     name: str
     path: str
     size_bytes: int
+    changed_ns: int
 
 
 class InboxScan(Record):
@@ -338,6 +341,10 @@ class InboxSource(Protocol):
 
     def scan(self, previous: Mapping[str, JsonValue]) -> InboxScan:
         """Look once; `previous` is the state of the last look (empty at first). A lost state offers again."""
+        ...
+
+    def set_aside(self, upload: Upload, why: str) -> str:
+        """Take an upload that cannot become a batch out of sight, with the reason beside it; return where it is."""
         ...
 
 

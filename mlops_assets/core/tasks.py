@@ -4,6 +4,7 @@ The worker (`python -m mlops_assets.worker REQUEST RESULT`) reads one request an
 absolute and local; moving bytes in and out of the artifact store is the caller's part.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
@@ -60,6 +61,14 @@ class ScoreTask(Record):
     progress: str
 
 
+class OperatorError(Record):
+    """A task could not begin because of the installation, not of its data; written beside the result."""
+
+    kind: Literal["ConfigError", "MissingExtra"]
+    what: str
+    todo: str
+
+
 class BaseResult(Record):
     """A base model was written."""
 
@@ -92,5 +101,12 @@ class ScoreResult(Record):
 Task = Annotated[CheckTask | BaseTask | TrainTask | ScoreTask, Field(discriminator="task")]
 TaskResult = Annotated[CheckResult | BaseResult | TrainResult | ScoreResult, Field(discriminator="task")]
 
+OPERATOR_EXIT = 78  # EX_CONFIG of sysexits.h: an `OperatorError` was written to `operator_error(result)`
+
 TASK: TypeAdapter[Task] = TypeAdapter(Task)
 TASK_RESULT: TypeAdapter[TaskResult] = TypeAdapter(TaskResult)
+
+
+def operator_error(result: Path) -> Path:
+    """Return where a worker writes an `OperatorError` instead of its result."""
+    return result.with_suffix(".error.json")

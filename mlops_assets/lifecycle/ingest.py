@@ -21,8 +21,8 @@ def ingest(platform: Platform, line: Line, path: Path, *, contributor: str, sour
     """Store a file or folder as a batch and record it; return the record, and whether it was there already.
 
     The same bytes are the same batch, under whatever name, from whomever: its first record is returned unchanged.
-    NotFound for a path with nothing at it; Refused for links, devices, an upload beyond the size of a batch, one that
-    changes while it is read, and for bytes that run code when loaded.
+    NotFound for a path with nothing at it; Refused for links, devices, an upload beyond the size of a batch, and for
+    bytes that run code when loaded; Busy for one that changes while it is read.
     """
     is_folder, size = _measure(path)
     digest = platform.store.put_folder(path) if is_folder else platform.store.put_file(path)

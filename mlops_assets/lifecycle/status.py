@@ -38,7 +38,7 @@ def show(platform: Platform, line: Line, batch_id: str) -> dict[str, Any]:
         "deployment_status": deployment_status(platform, line, batch_id),
         "version": made.deployed.version if made.deployed else None,
         "quarantine_path": str(platform.home / held.path) if held else None,
-        "dagster_run_ids": [],
+        "dagster_run_ids": [entry.body["run_id"] for entry in platform.ledger.entries(line.line, "run", batch_id)],
         "mlflow_run_id": candidate.mlflow_run_id if candidate else None,
     }
 

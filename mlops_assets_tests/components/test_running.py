@@ -10,6 +10,7 @@ from mlops_assets import wiring
 from mlops_assets.components.running import continue_batch, run_batch
 from mlops_assets.core.errors import UsageError
 from mlops_assets.core.records import Decision, DeployedVersion, Quarantined, ReviewAnswer
+from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.decide import answer
 from mlops_assets_tests.components.conftest import Site, make_site
 
@@ -93,6 +94,24 @@ def test_the_ledger_knows_the_runs_of_a_batch(ran: tuple[Site, dict[str, str]]) 
     assert len(runs) == 2
     with instance(site) as dagster:
         assert all(dagster.has_run(str(entry.body["run_id"])) for entry in runs)
+
+
+def test_what_a_person_asks_about_a_batch_names_its_runs(ran: tuple[Site, dict[str, str]]) -> None:
+    site, batches = ran
+    shown = status.show(site.platform, site.line, batches["wrong"])["dagster_run_ids"]
+    with instance(site) as dagster:
+        assert shown == [
+            run.run_id for run in dagster.get_runs(dg.RunsFilter(tags={"dagster/partition": batches["wrong"]}))
+        ]
+
+
+def test_a_wrong_configuration_blames_no_batch(site: Site) -> None:
+    batch_id = site.submit("good")
+    wrong = site.line.model_copy(update={"config": {"smothing": 1}})
+    outcome = run_batch(site.platform, wrong, batch_id)
+    assert not outcome.success
+    assert "config.smothing" in (outcome.error or "")
+    assert site.record(batch_id, "quarantine") is None
 
 
 def test_people_see_tables_and_pictures(ran: tuple[Site, dict[str, str]]) -> None:

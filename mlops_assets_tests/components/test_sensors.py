@@ -1,5 +1,6 @@
 """The sensors against a real instance: what they launch, once, and what they leave alone."""
 
+import pickle
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,24 @@ def test_unfinished_files_are_left_alone(site: Site, instance: dg.DagsterInstanc
     eye = Eye(site, "inbox", instance)
     assert eye.look() == []
     assert eye.look() == []
+
+
+def test_a_refused_upload_is_set_aside_once_and_stops_nothing(site: Site, instance: dg.DagsterInstance) -> None:
+    bad = upload(site, "model.zip")
+    with zipfile.ZipFile(bad, "a") as archive:
+        archive.writestr("model.pkl", pickle.dumps({"weights": [1]}))
+    sent = bad.read_bytes()
+    eyes = [Eye(site, "inbox", instance) for _ in range(2)]
+    for eye in (*eyes, *eyes):
+        assert eye.look() == []
+    assert not bad.exists()
+    kept, why = sorted((bad.parent / "refused").iterdir())
+    assert kept.read_bytes() == sent
+    assert "pickle" in why.read_text()
+    assert [entry.body["filename"] for entry in site.platform.ledger.entries(site.line.line, "refused")] == [bad.name]
+    upload(site, "good.zip")
+    assert eyes[0].look() == []
+    assert len(eyes[0].look()) == 1
 
 
 def test_validated_batches_are_carried_on_in_order_and_once(site: Site, instance: dg.DagsterInstance) -> None:

@@ -56,13 +56,17 @@ class SqlLedger:
                 connection.execute(ledger_head.update().values(**values))
             return entry
 
-    def entries(self, line: str | None = None, kind: str | None = None) -> list[LedgerEntry]:
-        """Return entries in order."""
+    def entries(
+        self, line: str | None = None, kind: str | None = None, batch_id: str | None = None
+    ) -> list[LedgerEntry]:
+        """Return entries in order, those of one line, kind or batch if one is named."""
         query = sa.select(ledger).order_by(ledger.c.sequence)
         if line is not None:
             query = query.where(ledger.c.line == line)
         if kind is not None:
             query = query.where(ledger.c.kind == kind)
+        if batch_id is not None:
+            query = query.where(ledger.c.batch_id == batch_id)
         with self._database.read() as connection:
             return [_entry(row) for row in connection.execute(query)]
 
