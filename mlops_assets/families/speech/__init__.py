@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, JsonValue
 
 from mlops_assets.core.family import Checked, ItemScore, Leak, MetricSpec, Predictor, Report, Trained
-from mlops_assets.core.records import Item
+from mlops_assets.core.records import Check, Item
 from mlops_assets.families.speech.blas import blas, pin_threads
 from mlops_assets.families.speech.config import Config
 from mlops_assets.families.speech.findings import FINDINGS
@@ -90,6 +90,12 @@ class Speech:
             }
             for word_errors, words, character_errors, characters in zip(*counts, strict=True)
         ]
+
+    def diagnose(self, config: BaseModel) -> list[Check]:
+        """Say whether packages, a fast BLAS and the base weights are there."""
+        from mlops_assets.families.speech.diagnosis import diagnose
+
+        return diagnose(_own(config))
 
     def show(self, prediction: JsonValue) -> str:
         """Return the text of a prediction or of a transcript."""

@@ -18,6 +18,9 @@ class Config(BaseModel):
     language: str = Field(default="en", pattern=r"^[a-z]{2,3}$", description="ISO 639 code of the speech")
 
     method: Literal["full", "decoder", "lora"] = Field(default="full", description="Which weights are trained")
+    train_embedding: bool = Field(
+        default=False, description="Train the token embedding too: half of a small model's weights, no gain measured"
+    )
     rank: int = Field(default=8, ge=1, le=256, description="Rank of the LoRA matrices")
     lora_scale: float = Field(default=2.0, gt=0, description="LoRA's alpha over rank")
     learning_rate: float = Field(default=2e-5, gt=0, le=1e-2, description="Peak learning rate of AdamW")
@@ -40,12 +43,12 @@ class Config(BaseModel):
     threads: int = Field(default=0, ge=0, description="BLAS threads; 0: the cores this process may use")
 
     window_step: float = Field(
-        default=2.0, gt=0, le=30, description="Encoder windows are whole multiples of this many seconds"
+        default=1.0, gt=0, le=30, description="Encoder windows are whole multiples of this many seconds"
     )
     window_margin: float = Field(
         default=1.0, ge=0, le=10, description="Silence after a clip that its window must at least hold, in seconds"
     )
-    window_min: float = Field(default=6.0, gt=0, le=30, description="Shortest encoder window in seconds")
+    window_min: float = Field(default=4.0, gt=0, le=30, description="Shortest encoder window in seconds")
 
     decode_batch: int = Field(default=16, ge=1, le=256, description="Utterances decoded together")
     tokens_per_second: float = Field(default=12.0, gt=0, description="Length cap of a transcript, per second of audio")

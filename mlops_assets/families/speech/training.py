@@ -71,6 +71,8 @@ def freeze(network: Whisper, config: Config, seed: int) -> None:
         add_lora(network, config.rank, config.lora_scale, seed)
         return
     network.decoder.unfreeze()
+    if not config.train_embedding:
+        network.decoder.token_embedding.freeze()
     if config.method == "full":
         network.encoder.unfreeze()
 
@@ -159,15 +161,17 @@ class _Run:
         gradients, norm = optimizers.clip_grad_norm(gradients, self.config.clip_norm)
         length = float(norm.item())  # pyright: ignore[reportArgumentType]
         if not math.isfinite(loss) or not math.isfinite(length):
-            raise TaskFailed(
-                f"Training broke down at step {self.state.step + 1}: loss {loss / count:.4g}, "
-                f"gradient norm {length:.4g}.",
-                f"Lower learning_rate (now {self.config.learning_rate:g}) or raise warmup_share, then run again.",
-            )
+            raise self._broken(f"loss {loss / count:.4g}, gradient norm {length:.4g}")
         self.optimizer.update(self.network, gradients)
         mx.eval(self.network.parameters(), self.optimizer.state)
         self.losses.append(loss / count)
         return float(self.optimizer.learning_rate)
+
+    def _broken(self, detail: str) -> TaskFailed:
+        return TaskFailed(
+            f"Training broke down after step {self.state.step}: {detail}.",
+            f"Lower learning_rate (now {self.config.learning_rate:g}) or raise warmup_share, then run again.",
+        )
 
     def _batches(self, step: int) -> list[list[int]]:
         epoch, within = divmod(step, self.per_epoch)
@@ -212,6 +216,8 @@ class _Run:
             loss += float(total_loss(self.network, batch).item())  # pyright: ignore[reportArgumentType]
             count += batch.count
         loss /= count
+        if not math.isfinite(loss):
+            raise self._broken(f"held-out loss {loss:.4g}")
         state = self.state
         best = state.best_loss is None or loss < state.best_loss
         if best:

@@ -38,7 +38,7 @@ def write_base(source: str, out: Path) -> None:
     `source` is a Hugging Face repo id, a local folder (MLX or CTranslate2), or 'package:<module>/<folder>' for a
     folder inside an installed package. Raises ConfigError if it is none of them, MissingExtra for an absent package.
     """
-    folder = _locate(source)
+    folder = find_installed(source) or _fetch(source)
     out.mkdir(parents=True, exist_ok=True)
     if (folder / "model.bin").is_file():
         convert_ctranslate2(folder, out)
@@ -188,7 +188,8 @@ def _write_config(out: Path, dimensions: dict[str, int]) -> None:
     )
 
 
-def _locate(source: str) -> Path:
+def find_installed(source: str) -> Path | None:
+    """Return the folder a source names on this machine, None for a repo id; ConfigError or MissingExtra if neither."""
     if source.startswith("package:"):
         module, _, inner = source.removeprefix("package:").partition("/")
         spec = importlib.util.find_spec(module)
@@ -202,6 +203,10 @@ def _locate(source: str) -> Path:
         return Path(source)
     if source.count("/") != 1 or source.startswith(("/", ".")):
         raise ConfigError(f"There is no folder '{source}'.", "Name a local folder or a repo id 'owner/name'.")
+    return None
+
+
+def _fetch(source: str) -> Path:
     from huggingface_hub import snapshot_download
 
     return Path(snapshot_download(source, allow_patterns=[CONFIG, WEIGHTS, "weights.npz", "model.bin"]))
