@@ -162,7 +162,8 @@ def _linearised(sums: Floats, alpha: float) -> _Estimate:
     df = _degrees_of_freedom(influence, sums[:, 1])
     half = float(stdtrit(df, 1 - alpha)) * error
     least = 0.0 if (sums >= 0).all() else -np.inf
-    return _Estimate(value, (max(value - half, least), value + half), error, df)
+    most = 1.0 if (sums[:, 0] <= sums[:, 1]).all() else np.inf
+    return _Estimate(value, (max(value - half, least), min(value + half, most)), error, df)
 
 
 def _estimate(sums: Floats, alpha: float, resamples: int, rng: np.random.Generator) -> _Estimate:

@@ -1,12 +1,15 @@
-"""Named points at which a test kills this process: MLOPS_FAILPOINT=NAME, as if the power had gone."""
+"""Named points at which a test kills this process: FAILPOINT=NAME, as if the power had gone.
+
+It is no setting of the platform and so has no MLOPS_ prefix: a misspelt setting is an error.
+"""
 
 import os
 import signal
 
-VARIABLE = "MLOPS_FAILPOINT"
+VARIABLE = "FAILPOINT"
 
 
 def failpoint(name: str) -> None:
-    """Kill this process with SIGKILL if MLOPS_FAILPOINT names this point; otherwise do nothing."""
+    """Kill this process with SIGKILL if FAILPOINT names this point; otherwise do nothing."""
     if os.environ.get(VARIABLE) == name:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -32,7 +32,7 @@ def line(tmp_path: Path) -> Line:
 def submit(tmp_path: Path, upload: Path, failpoint: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", SUBMIT, str(tmp_path), str(upload)],
-        env={**os.environ, "MLOPS_FAILPOINT": failpoint},
+        env={**os.environ, "FAILPOINT": failpoint},
         stdout=subprocess.PIPE,
         text=True,
     )

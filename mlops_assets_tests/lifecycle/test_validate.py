@@ -204,7 +204,7 @@ def test_a_checking_process_that_dies_stops_the_batch_and_not_the_platform(
 def test_a_crash_leaves_a_batch_that_validates(platform: Platform, line: Line, tmp_path: Path, point: str) -> None:
     batch_id = submitted(platform, line, good_batch(tmp_path / "good"))
     died = subprocess.run(
-        [sys.executable, "-c", VALIDATE, str(tmp_path), batch_id], env={**os.environ, "MLOPS_FAILPOINT": point}
+        [sys.executable, "-c", VALIDATE, str(tmp_path), batch_id], env={**os.environ, "FAILPOINT": point}
     )
     assert died.returncode == -9
     assert validate(platform, line, batch_id).accepted
