@@ -61,7 +61,7 @@ def test_edited_recordings_of_a_protected_set_are_found(tmp_path: Path, protecte
 
 def test_the_same_recordings_and_sentences_are_found(tmp_path: Path, protected: list[Item]) -> None:
     same = items(
-        tmp_path / "same", [(f"{n}.flac", voice(3, seed=n), RATE, f"an unrelated text {n}") for n in range(KINDS)]
+        tmp_path / "same", [(f"{n}.wav", voice(3, seed=n), RATE, f"an unrelated text {n}") for n in range(KINDS)]
     )
     assert [leak.kind for leak in FAMILY.leaks(same, protected)] == ["exact"] * KINDS
     texts = [f"Protected sentence, number {n}, about mango-crate {n * 7}!" for n in range(KINDS)]
