@@ -3,8 +3,8 @@
 Target: at least 0.6 of that pace, per format, and memory that does not grow with the batch. The check also resamples,
 measures level and silence, fingerprints sound and text for duplicates and leaks, and writes the 16 kHz dataset.
 The target is not reached yet; where the time goes: syncing each dataset file to the disk (libsndfile does so at every
-close), then the sound's fingerprint. 10-second clips at 16 kHz, in
-the page cache; one process, one thread; both sides read the same files in turn.
+close), then the sound's fingerprint. 10-second clips at 16 kHz, in the page cache; one process, one thread; both sides
+read the same files in turn.
 """
 
 import csv
