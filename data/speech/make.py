@@ -71,7 +71,7 @@ def tools() -> dict[str, str]:
     flite = subprocess.run(["flite", "--version"], capture_output=True, text=True, check=False).stdout
     return {
         "espeak-ng": espeak.split(":")[1].split()[0],
-        "flite": next(line.split()[-1] for line in flite.splitlines() if "version" in line),
+        "flite": next(word for word in flite.split() if word.startswith("flite-")),
         "libsndfile": soundfile.__libsndfile_version__,
         "numpy": np.__version__,
         "scipy": scipy.__version__,
