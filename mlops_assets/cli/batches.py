@@ -130,13 +130,17 @@ def describe(out: Console, document: dict[str, Any]) -> None:
 def metric_rows(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[list[object]]]:
     """Return the columns and rows of a metrics table; figures from synthetic data say so."""
     columns = ("metric", "baseline", "production", "candidate", "gain", "95 % bounds", "n", "data")
-    rows = []
+    rows: list[list[object]] = []
     for name, each in metrics.items():
-        bounds = "" if each["lower"] is None else f"{each['lower']:+.4f} .. {each['upper']:+.4f}"
-        gain = None if each["delta"] is None else f"{each['delta']:+.4f}"
-        systems = [None if each[key] is None else f"{each[key]:.4f}" for key in ("baseline", "production", "candidate")]
+        systems = [_figure(each[key]) for key in ("baseline", "production", "candidate")]
+        bounds = "" if each["lower"] is None else f"{each['lower']:+.3f} .. {each['upper']:+.3f}"
+        gain = None if each["delta"] is None else f"{each['delta']:+.3f}"
         rows.append([name, *systems, gain, bounds, each["n"], each["origin"]])
     return columns, rows
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _batch_rows(rows: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[list[object]]]:

@@ -6,12 +6,14 @@ process, and only `answer` and `fail` write to what stdout was.
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Annotated, Any, NoReturn
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +28,8 @@ class Exit(IntEnum):
     USAGE = 2
     NOT_DEPLOYED = 3
 
+
+PIPE_COLUMNS = 140  # where there is no terminal to fit into
 
 console = Console(stderr=True, highlight=False)
 _document_fd: int | None = None
@@ -49,7 +53,7 @@ Json = Annotated[
 def answer(document: Any, human: Callable[[Console], None]) -> None:
     """Print `document` in JSON mode, else let `human` print to a console on stdout."""
     if _document_fd is None:
-        human(Console(highlight=False))
+        human(Console(highlight=False, width=shutil.get_terminal_size((PIPE_COLUMNS, 24)).columns))
     else:
         os.write(_document_fd, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
 
@@ -66,7 +70,7 @@ def fail(error: PlatformError) -> NoReturn:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """Build a plain table; cells are shown as text, never read as markup."""
-    made = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    made = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:

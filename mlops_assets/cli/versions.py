@@ -20,7 +20,7 @@ def versions(name: LineName, json: Json = False) -> None:
             table(
                 f"Versions of {name}",
                 columns,
-                [[_short(row[key]) if key != "roles" else ", ".join(row["roles"]) for key in columns] for row in rows],
+                [[_cell(row[key]) for key in columns] for row in rows],
             )
         ),
     )
@@ -57,3 +57,7 @@ def rollback(
 
 def _short(value: object) -> object:
     return value[:12] if isinstance(value, str) and len(value) == 64 else value
+
+
+def _cell(value: object) -> object:
+    return ", ".join(value) if isinstance(value, list) else _short(value)

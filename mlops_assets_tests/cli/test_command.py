@@ -1,0 +1,171 @@
+"""The command as its user meets it: real processes, one line of the baseline family, exit codes and documents."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_assets_tests.components.conftest import declare
+from mlops_assets_tests.lines import BATCHES, baseline_line
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A home with one line, `topics`, and the command."""
+
+    folder: Path
+
+    def __call__(self, *arguments: str, **settings: str) -> Done:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MLOPS_")}
+        environment |= {"MLOPS_HOME": str(self.folder / "home"), "MLOPS_LINES": str(self.folder / "lines"), **settings}
+        done = subprocess.run(
+            [sys.executable, "-m", "mlops_assets.cli", *arguments], capture_output=True, text=True, env=environment
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def submit(self, kind: str) -> str:
+        batch = BATCHES[kind](self.folder / "uploads" / kind)
+        done = self("submit", "topics", str(batch), "--contributor", "ada", "--json")
+        assert done.code == 0, done.err
+        return done.document["batch_id"]
+
+
+@pytest.fixture(scope="module")
+def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which a good batch was released and a small one waits for a person."""
+    folder = tmp_path_factory.mktemp("site")
+    declare(folder / "lines", baseline_line(folder))
+    shell = Shell(folder)
+    good = shell("run", "topics", shell.submit("good"), "--json")
+    assert (good.code, good.document["deployment_status"]) == (0, "SUCCESS"), good.err
+    small = shell("run", "topics", shell.submit("small"), "--json")
+    assert (small.code, small.document["status"]) == (3, "PENDING_REVIEW"), small.err
+    return folder
+
+
+@pytest.fixture
+def shell(lived_in: Path) -> Shell:
+    """The lived-in home, for tests that only look."""
+    return Shell(lived_in)
+
+
+@pytest.fixture
+def own_shell(lived_in: Path, tmp_path: Path) -> Shell:
+    """A copy of the lived-in home, for tests that change it."""
+    shutil.copytree(lived_in, tmp_path / "site")
+    return Shell(tmp_path / "site")
+
+
+def test_show_has_every_key_of_the_contract(shell: Shell):
+    batch = shell("batches", "topics", "--json").document[0]["batch_id"]
+    document = shell("show", "topics", batch, "--json").document
+    assert {
+        *("batch_id", "line", "status", "contributor", "items", "quality_score", "metrics", "verdict", "reasons"),
+        *("decision_id", "deployment_status", "version", "quarantine_path", "dagster_run_ids", "mlflow_run_id"),
+    } <= set(document)
+    assert set(document["items"]) == {"kept", "dropped"}
+    assert {"candidate", "production", "baseline", "delta", "lower", "upper", "n", "origin"} <= set(
+        document["metrics"]["accuracy"]
+    )
+    assert document["metrics"]["accuracy"]["origin"] == "synthetic"
+
+
+def test_the_same_bytes_are_the_same_batch(shell: Shell):
+    first = shell("batches", "topics", "--json").document[0]["batch_id"]
+    batch = BATCHES["good"](shell.folder / "uploads" / "good-again")
+    document = shell("submit", "topics", str(batch), "--json").document
+    assert (document["batch_id"], document["duplicate_of"]) == (first, first)
+
+
+def test_looking_around_answers_with_one_document_each(shell: Shell):
+    assert [line["production"] for line in shell("lines", "--json").document if line["line"] == "topics"] == [2]
+    assert shell("status", "topics", "--json").document[0]["waiting_for_a_person"] == 1
+    assert [version["roles"] for version in shell("versions", "topics", "--json").document] == [
+        ["previous"],
+        ["production"],
+    ]
+    decisions = shell("decisions", "list", "topics", "--json").document
+    assert [decision["verdict"] for decision in decisions] == ["APPROVE", "HUMAN_REVIEW"]
+    shown = shell("decisions", "show", decisions[0]["decision_id"][:8], "--json").document
+    assert all(gate["passed"] for gate in shown["gates"])
+    assert "alpha" in shell("policy", "show", "topics", "--json").document["policy"]
+    chain = shell("lineage", "topics", "2", "--json").document["chain"]
+    assert [link["asset"] for link in chain][-1] == "deployed_version"
+
+
+def test_people_get_words_and_no_markup(shell: Shell):
+    for arguments in (("batches", "topics"), ("status",), ("decisions", "list"), ("reviews", "list"), ("doctor",)):
+        done = shell(*arguments)
+        assert "topics" in done.out, done.err
+        assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("show", "nowhere", "x"), 1, "There is no line 'nowhere'"),
+        (("show", "topics", "2026"), 1, "fits several batches"),
+        (("submit", "topics", "no/such/file"), 1, "There is nothing at"),
+        (("run", "topics", "2", "--until", "dinner"), 1, "fits several batches"),
+        (("versions",), 2, "Missing argument"),
+        (("lineage", "topics", "99"), 1, "99"),
+        (("quarantine", "show", "topics", "20260101"), 1, "is no batch"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence(shell: Shell, arguments: tuple[str, ...], code: int, says: str):
+    done = shell(*arguments)
+    assert done.code == code
+    assert says in " ".join((done.out + done.err).split())
+    assert "Traceback" not in done.err
+
+
+def test_a_misspelt_setting_is_named(shell: Shell):
+    done = shell("lines", "--json", MLOPS_HOEM="elsewhere")
+    assert done.code == 1
+    assert "MLOPS_HOEM" in done.document["error"]
+
+
+def test_a_review_is_answered_once_and_not_by_the_contributor(own_shell: Shell):
+    decision = own_shell("reviews", "list", "--json").document[0]["decision_id"]
+    own = own_shell("reviews", "approve", decision[:10], "--reason", "mine", "--reviewer", "ada")
+    assert own.code == 1
+    approved = own_shell("reviews", "approve", decision[:10], "--reason", "fine", "--reviewer", "grace", "--json")
+    assert (approved.code, approved.document["version"]) == (0, 3), approved.err
+    assert own_shell("reviews", "reject", decision[:10], "--reason", "no", "--reviewer", "alan").code == 1
+
+
+def test_rollback_serves_the_former_bytes(own_shell: Shell):
+    before = own_shell("versions", "topics", "--json").document
+    done = own_shell("rollback", "topics", "--reason", "complaints", "--json")
+    assert (done.code, done.document["roles"]["production"]) == (0, 1), done.err
+    assert done.document["serving"]["digest"] == before[0]["digest"]
+    again = own_shell("rollback", "topics", "--to", "1", "--reason", "twice")
+    assert again.code == 1
+    assert "Traceback" not in again.err
+
+
+def test_bad_data_is_set_aside_and_the_next_good_batch_works(own_shell: Shell):
+    broken = own_shell.submit("broken")
+    done = own_shell("run", "topics", broken, "--json")
+    assert (done.code, done.document["status"], done.document["verdict"]) == (3, "QUARANTINED", None)
+    assert Path(own_shell("quarantine", "show", "topics", broken, "--json").document["folder"]).is_dir()
+    assert own_shell("run", "topics", own_shell.submit("leaky"), "--json").code in (0, 3)
