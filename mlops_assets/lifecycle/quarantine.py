@@ -12,9 +12,10 @@ from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Alert, Platform
 from mlops_assets.core.records import DeploymentStatus, Quarantined, RawBatch
+from mlops_assets.lifecycle.archive import unpack
 from mlops_assets.lifecycle.bundle import write_bundle
 from mlops_assets.lifecycle.failpoints import failpoint
-from mlops_assets.lifecycle.ingest import ingest
+from mlops_assets.lifecycle.ingest import ingest, stored_copy
 
 PLATFORM = "platform"
 RELEASE_NOTE = "release.json"
@@ -102,13 +103,11 @@ def discard(platform: Platform, line: Line, batch_id: str, actor: str, reason: s
 
 
 def _lay_out(platform: Platform, old: RawBatch, target: Path, *, actor: str, reason: str) -> None:
-    """Write the old submission as a folder with a release note in it; an archive stays packed beside the note."""
-    if old.is_folder:
-        shutil.copytree(platform.store.folder(old.artifact), target)
-        target.chmod(0o755)
-    else:
-        target.mkdir(parents=True)
-        shutil.copyfile(platform.store.file(old.artifact), target / (Path(old.filename).name or "submission"))
+    """Write the old submission, unpacked, as a folder with a release note in it; Refused for a hostile archive."""
+    unpacked = unpack(stored_copy(platform, old), target, filename=old.filename)
+    if unpacked.refused:
+        why = "; ".join(f"{each.code} {each.title}" for each in unpacked.findings)
+        raise Refused(f"Batch {old.batch_id} of {old.line} cannot be unpacked safely: {why}.", "Submit its data anew.")
     note = {"released_from": old.batch_id, "sha256": old.sha256, "by": actor, "reason": reason}
     (target / RELEASE_NOTE).write_text(canonical_json(note), encoding="utf-8")
 

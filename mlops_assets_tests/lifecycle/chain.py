@@ -19,14 +19,22 @@ from mlops_assets.lifecycle.release import reconcile, release
 from mlops_assets.lifecycle.train import train
 from mlops_assets.lifecycle.validate import validate
 from mlops_assets_tests.lines import BATCHES, baseline_line
+from mlops_assets_tests.platform_fixture import InProcess, make_platform
 
 YES = ReviewAnswer(approve=True, reviewer="bob", reason="read them", answered_at="2026-01-01T00:00:00+00:00")
 
 
 def open_line(folder: Path) -> tuple[Platform, Line]:
+    """Open the platform under `folder` as a process finds it, with processes for tasks and a real MLflow."""
     line = baseline_line(folder)
     made = wiring.platform(wiring.Settings(root=folder, home=folder / "home"))
     return replace(made, lines=lambda: [line], code_version="test"), line
+
+
+def open_light_line(folder: Path) -> tuple[Platform, Line]:
+    """Open the same platform with tasks in this process and a notebook for a tracker."""
+    line = baseline_line(folder)
+    return replace(make_platform(folder, compute=InProcess(), lines=lambda: [line]), code_version="test"), line
 
 
 def submit(platform: Platform, line: Line, kind: str, **changes: int) -> str:

@@ -14,11 +14,13 @@ from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.decide import answer, decide
 from mlops_assets.lifecycle.evaluate import evaluate
 from mlops_assets.lifecycle.failpoints import VARIABLE
+from mlops_assets.lifecycle.ingest import ingest
 from mlops_assets.lifecycle.quarantine import discard, quarantine, readmit
 from mlops_assets.lifecycle.release import reconcile, release, rollback
 from mlops_assets.lifecycle.train import train
 from mlops_assets.lifecycle.validate import validate
-from mlops_assets_tests.lifecycle.chain import YES, judge, open_line, run, submit
+from mlops_assets_tests.lifecycle.chain import YES, judge, open_light_line, open_line, run, submit
+from mlops_assets_tests.lines import good_batch
 
 APPROVED = (
     "bootstrap: after version",
@@ -43,7 +45,7 @@ REJECTED = ("quarantine: after bundle", "quarantine: after ledger", "quarantine:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> tuple[Platform, Line]:
-    return open_line(tmp_path)
+    return open_light_line(tmp_path)
 
 
 def test_good_wrong_and_small(opened: tuple[Platform, Line]) -> None:
@@ -143,6 +145,15 @@ def test_readmitted_batch_is_a_new_one_that_names_the_old(opened: tuple[Platform
     assert validate(platform, line, new.batch_id).accepted
     with pytest.raises(Refused, match="admitted again"):
         discard(platform, line, old, "bob", "changed my mind")
+
+
+def test_readmitted_zip_is_unpacked(opened: tuple[Platform, Line], tmp_path: Path) -> None:
+    platform, line = opened
+    packed = shutil.make_archive(str(tmp_path / "upload"), "zip", good_batch(tmp_path / "good"))
+    old, _ = ingest(platform, line, Path(packed), contributor="ann", source="cli")
+    quarantine(platform, line, old.batch_id, reason_code="X", reason="x", deployment_status="ERROR", logs=None)
+    new = readmit(platform, line, old.batch_id, "bob", "a mistake")
+    assert validate(platform, line, new.batch_id).kept == validate(platform, line, old.batch_id).kept > 0
 
 
 def test_discarded_bundle_is_gone_and_its_history_stays(opened: tuple[Platform, Line]) -> None:
