@@ -39,15 +39,27 @@ def main() -> None:
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
-            page = browser.new_page(viewport={"width": 1500, "height": 900}, device_scale_factor=1.5)
-            _open(page, f"http://127.0.0.1:{port}/locations/mlops_assets/asset-groups/speech/lineage")
+            page = browser.new_page(viewport={"width": 1400, "height": 620}, device_scale_factor=1.5)
+            location = f"http://127.0.0.1:{port}"
+            _open(page, f"{location}/locations/mlops_assets/asset-groups/speech/lineage")
             page.get_by_text("candidate_model").first.wait_for(timeout=60_000)
-            page.wait_for_timeout(4_000)  # the graph is laid out by a web worker and says nothing when it is done
-            page.screenshot(path=DOCS / "asset-graph.png")
+            _picture(page, "asset-graph.png")
+            page.set_viewport_size({"width": 1400, "height": 1000})
+            _open(page, f"{location}/assets/speech/eval_report")
+            page.get_by_text("Metadata").first.wait_for(timeout=60_000)
+            _picture(page, "eval-report.png")
             browser.close()
     finally:
         server.terminate()
         server.wait(30)
+
+
+def _picture(page: Page, name: str) -> None:
+    page.wait_for_timeout(4_000)  # the graph is laid out by a web worker, which says nothing when it is done
+    if page.get_by_role("button", name="Skip").is_visible():
+        page.get_by_role("button", name="Skip").click()
+        page.wait_for_timeout(1_000)
+    page.screenshot(path=DOCS / name)
 
 
 @retry(stop=stop_after_delay(90), wait=wait_fixed(1), reraise=True)
