@@ -14,7 +14,7 @@ as on lists. A dictionary of our own in Python is slower than not encoding at al
 import random
 import sys
 
-import jiwer  # noqa: TID253
+import jiwer
 from alternate import alternate, seconds, show
 
 from mlops_assets.families.speech.wer import count, word_edits

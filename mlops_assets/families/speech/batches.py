@@ -1,5 +1,4 @@
 """Turn a dataset folder into training batches: which items, in which order, padded how - all from the seed alone."""
-# ruff: noqa: TID253 - MLX belongs here, and nothing imports this module before a worker needs it
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -116,7 +116,7 @@ class _Batch:
         pcm = pcm_digest(clip.samples)
         if pcm in self._by_pcm:
             self._repeated(row, text, pcm)
-        sound = audio_hash(clip.samples)
+        sound = audio_hash(clip.samples, clip.level)
         words = normalise(text)
         twin = next((i for i in self._sounds.near(sound) if normalise(self._text_at(i)) == words), None)
         if twin is not None:

@@ -3,7 +3,6 @@
 A checkpoint is a folder that appears whole or not at all: it is written under another name, synced and renamed.
 Tensors are safetensors, everything else JSON. Order and randomness are functions of seed and step, so none is stored.
 """
-# ruff: noqa: TID253 - MLX belongs here, and nothing imports this module before a worker needs it
 
 import os
 import shutil

@@ -19,7 +19,9 @@ class Config(BaseModel):
 
     method: Literal["full", "decoder", "lora"] = Field(default="full", description="Which weights are trained")
     train_embedding: bool = Field(
-        default=False, description="Train the token embedding too: half of a small model's weights, no gain measured"
+        default=False,
+        description="Train the token embedding too, half of a small model's weights; "
+        "whether it gains accuracy was not measured",
     )
     rank: int = Field(default=8, ge=1, le=256, description="Rank of the LoRA matrices")
     lora_scale: float = Field(default=2.0, gt=0, description="LoRA's alpha over rank")

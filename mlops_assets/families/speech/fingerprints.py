@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
 from mlops_assets.core.family import Leak
@@ -24,6 +25,8 @@ LENGTH_TOLERANCE = 0.05
 MIN_WORDS = 5
 NEAR_TEXT = 0.8
 _SIZE = 512
+_FRAMES = 4 * SEGMENTS
+_TAPER = np.hanning(_SIZE).astype(np.float32)
 _EDGES = np.unique(np.geomspace(4, 120, BANDS + 1).round().astype(int))
 
 
@@ -32,19 +35,20 @@ def pcm_digest(pcm: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(pcm, "<i2").tobytes()).hexdigest()
 
 
-def audio_hash(pcm: np.ndarray) -> str:
-    """Return the near-duplicate hash of int16 samples at 16 kHz: voiced seconds, ':' and 512 bits in hex."""
-    level = envelope(pcm)
+def audio_hash(pcm: np.ndarray, level: np.ndarray | None = None) -> str:
+    """Return the near-duplicate hash of int16 samples at 16 kHz: voiced seconds, ':' and 512 bits in hex.
+
+    `level` is their envelope, where the caller has it.
+    """
+    level = envelope(pcm) if level is None else level
     voiced = np.flatnonzero(level > level.max() * 0.05)
     step = RATE // 20
     part = pcm[voiced[0] * step : (voiced[-1] + 1) * step] if len(pcm) > step else pcm
     if len(part) < _SIZE * 2:
         part = np.pad(part, (0, _SIZE * 2 - len(part)))
-    count = max(SEGMENTS * 2, 2 * len(part) // _SIZE)
-    starts = np.linspace(0, len(part) - _SIZE, min(count, 512)).astype(int)
-    frames = part[starts[:, None] + np.arange(_SIZE)].astype(np.float32) * np.hanning(_SIZE).astype(np.float32)
-    power = np.abs(np.asarray(fft.rfft(frames, axis=1))) ** 2
-    bands = np.add.reduceat(power, _EDGES[:-1], axis=1)[:, :BANDS]
+    hop = max(1, (len(part) - _SIZE) // _FRAMES)
+    power = np.abs(np.asarray(fft.rfft(sliding_window_view(part, _SIZE)[::hop] * _TAPER, axis=1)))
+    bands = np.add.reduceat(np.square(power, out=power), _EDGES[:-1], axis=1)[:, :BANDS]
     cuts = np.linspace(0, len(bands), SEGMENTS + 1).astype(int)
     energy = np.log(np.add.reduceat(bands, cuts[:-1], axis=0) + 1.0)
     bits = np.diff(np.diff(energy, axis=1), axis=0) > 0

@@ -3,7 +3,6 @@
 Applied to every attention and MLP projection of encoder and decoder. A is uniform in +-1/sqrt(width), B is zero, so
 training starts at the parent; merged weights have the parent's names and shapes.
 """
-# ruff: noqa: TID253 - MLX belongs here, and nothing imports this module before a worker needs it
 
 import math
 

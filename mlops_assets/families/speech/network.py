@@ -2,7 +2,6 @@
 
 This module and those that import it are loaded by the family's methods, after a fast BLAS (see blas.py).
 """
-# ruff: noqa: TID253 - MLX belongs here, and nothing imports this module before a worker needs it
 
 import math
 from pathlib import Path

@@ -3,7 +3,6 @@
 The decoder is Whisper's own with its key-value cache. Everything that shapes a transcript depends on its clip alone:
 the window, the length cap and the guard against repetition; so neighbours in a batch do not matter.
 """
-# ruff: noqa: TID253 - MLX belongs here, and nothing imports this module before a worker needs it
 
 import json
 import math

@@ -1,5 +1,4 @@
 """Fine-tune Whisper: teacher-forced cross entropy, AdamW, early stopping on held-out data, resumable at any moment."""
-# ruff: noqa: TID253 - MLX belongs here, and nothing imports this module before a worker needs it
 
 import json
 import math

@@ -13,6 +13,9 @@ _SECRETS = (
     re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b"),
     re.compile(r"\b\d{3}-\d{2}-\d{4}\b"),
 )
+_CONTROL = re.compile(
+    "[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd]"
+)
 _DIGITS = re.compile(r"\d(?:[ -]?\d){12,18}")
 _SCRIPTS = {
     "CYRILLIC": "ru uk bg sr mk be kk mn tg tt ba",
@@ -49,7 +52,7 @@ def clean(text: str) -> str:
 
 def has_control(text: str) -> bool:
     """Say whether a transcript holds NUL or another control character that is not white space."""
-    return any(unicodedata.category(character) in ("Cc", "Cs", "Co") and not character.isspace() for character in text)
+    return _CONTROL.search(text) is not None
 
 
 def has_secret(text: str) -> bool:
@@ -59,12 +62,14 @@ def has_secret(text: str) -> bool:
 
 def spoken_characters(text: str) -> int:
     """Return about how many letters are spoken: a digit counts as four ('7' is said 'seven')."""
-    return sum(4 if character.isdigit() else 1 for character in text if character.isalnum())
+    return sum(map(str.isalnum, text)) + 3 * sum(map(str.isdigit, text))
 
 
 def fits_script(text: str, language: str) -> bool:
     """Say whether most letters are of the script `language` is written in (Latin where no other is known)."""
     scripts = _BY_LANGUAGE.get(language, ("LATIN",))
+    if text.isascii() and "LATIN" in scripts:
+        return True
     letters = [unicodedata.name(character, "") for character in text if character.isalpha()]
     return not letters or sum(name.startswith(scripts) for name in letters) * 2 >= len(letters)
 
