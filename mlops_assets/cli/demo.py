@@ -14,10 +14,10 @@ from rich.console import Console
 
 from mlops_assets import wiring
 from mlops_assets.cli import progress
-from mlops_assets.cli.batches import metric_rows
+from mlops_assets.cli.batches import ENDED, metric_rows
 from mlops_assets.cli.context import line, platform
 from mlops_assets.cli.output import Exit, Json, answer, console, table
-from mlops_assets.core.errors import NotFound, PlatformError, UsageError
+from mlops_assets.core.errors import NotFound, PlatformError
 from mlops_assets.core.line import Line
 from mlops_assets.core.records import Decision, ReviewAnswer
 from mlops_assets.lifecycle import decide, ingest, status
@@ -79,28 +79,29 @@ def _run(chosen: Line, folder: Path, sample: Sample) -> dict[str, Any]:
     path = folder / sample.file
     if not path.exists():
         raise NotFound(f"The sample {path} is missing.", "Restore it with `git checkout data/samples`.")
-    if chosen.line not in {each.line for each in platform().lines()}:
-        raise UsageError(f"{chosen.line} has no samples.")
     record, _ = ingest.ingest(platform(), chosen, path, contributor="demo-user", source="demo")
     console.print(f"[bold]{chosen.line}[/] {record.batch_id}  {sample.file}: {sample.shows}", highlight=False)
+    before = status.show(platform(), chosen, record.batch_id)
+    if before["status"] in ENDED and before["status"] != "PENDING_REVIEW":
+        console.print("  this home has run it before; `mlops demo --fresh` begins anew", style="dim")
+        return {**before, "shows": f"{sample.file}: {sample.shows}"}
     with progress.bar(platform(), [(chosen, record.batch_id)]):
         outcome = run_batch(platform(), chosen, record.batch_id)
         decision = platform().records.get(chosen.line, record.batch_id, "decision")
         if isinstance(decision, Decision) and decision.pending and sample.approve is not None:
             console.print("  waits for a person; the demo answers as one", style="yellow")
-            given = ReviewAnswer(
-                approve=sample.approve,
-                reviewer=REVIEWER,
-                reason=sample.reason,
-                answered_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            )
-            decide.answer(platform(), decision.decision_id, given)
+            decide.answer(platform(), decision.decision_id, _answer(sample, sample.approve))
             outcome = continue_batch(platform(), chosen, record.batch_id)
     document = status.show(platform(), chosen, record.batch_id)
     if outcome.error and document["deployment_status"] is None:
         raise PlatformError(f"The run of {record.batch_id} failed: {outcome.error}", "`mlops doctor` may say why.")
     console.print(f"  {_end(document)}", markup=False)
     return {**document, "shows": f"{sample.file}: {sample.shows}"}
+
+
+def _answer(sample: Sample, approve: bool) -> ReviewAnswer:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return ReviewAnswer(approve=approve, reviewer=REVIEWER, reason=sample.reason, answered_at=now)
 
 
 def _end(document: dict[str, Any]) -> str:
