@@ -8,12 +8,15 @@ export OMP_WAIT_POLICY := passive
 export HF_HUB_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo test test-all up check format benchmarks screenshots constraints clean
+.PHONY: help setup fetch demo test test-all up check format benchmarks screenshots constraints clean
 
 help:           ## what there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: .venv/.ready data/packages/.ready   ## virtual environment, base weights, sample data (done once)
+
+fetch: .venv/.ready   ## base weights, recorded speech and a fast BLAS again, say after being offline
+	@$(BIN)/python data/fetch.py
 
 demo: setup     ## the whole loop on sample speech data
 	@$(BIN)/mlops demo
