@@ -115,5 +115,5 @@ def _line(platform: Platform, settings: wiring.Settings, line: Line) -> Iterator
     for known in (line.golden, *line.suites):
         if not (settings.root / known.path).exists():
             what = f"{line.line}: {known.path}"
-            todo = "Run `make setup`, or put the set there."
+            todo = "Run `make fetch`, or put the set there."
             yield _warn(what, "optional set is absent", todo) if known.optional else _fail(what, "set is absent", todo)

@@ -48,8 +48,11 @@ def up(
     json: Json = False,
 ) -> None:
     """Start the Dagster UI and daemon and the MLflow UI; Ctrl-C stops them all."""
+    from mlops_assets.components.running import open_instance
+
     made = platform()
     release.reconcile(made)
+    open_instance(made).dispose()
     settings = wiring.settings()
     servers = _servers(settings, host, port, mlflow_port)
     stop = Event()

@@ -36,7 +36,7 @@ def evaluation_page(line: Line, candidate: CandidateModel, report: EvalReport) -
         report=report,
         primary=_primary(line, report),
         wholes=[row for row in report.comparisons if row.slice is None],
-        slices=[row for row in report.comparisons if row.slice is not None],
+        slices=[row for row in report.comparisons if row.slice and row.metric == line.policy.primary.metric],
         intervals=base64.b64encode(intervals_png(report)).decode(),
         curve=base64.b64encode(learning_curve_png(candidate)).decode() if candidate.curve else None,
     )
