@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import dagster as dg
 
 from mlops_assets.components import checks, metadata, workers
+from mlops_assets.components.order import catch_up
 from mlops_assets.components.pipes import PipesCompute
 from mlops_assets.components.settling import released, set_aside
 from mlops_assets.core.line import Line
@@ -110,6 +111,9 @@ def _asset(step: Step, line: Line, batches: dg.PartitionsDefinition) -> dg.Asset
     def body(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[dg.MaterializeResult]:
         workers.sign(platform, line, context)
         streaming = replace(platform, compute=PipesCompute(context, platform.compute))
+        if step.name == IMPROVE[0] and context.run.remote_job_origin is not None:
+            for earlier in catch_up(streaming, line, context.partition_key):
+                context.log.info(f"Batch {earlier} came first and was carried on before this one.")
         record = step.make(streaming, line, context.partition_key)
         if record is None:
             context.log.info(f"Batch {context.partition_key} ends without {step.name}.")

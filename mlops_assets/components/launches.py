@@ -8,7 +8,7 @@ from dagster import DagsterRunStatus
 
 from mlops_assets.components.jobs import LINE_TAG
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports import Batch, Platform
 
 STAGE_TAG = "mlops/stage"
 PARTITION_TAG = "dagster/partition"
@@ -52,10 +52,21 @@ def has_run(instance: dg.DagsterInstance, line: Line, batch_id: str, stage: str)
     return bool(instance.get_run_ids(dg.RunsFilter(tags=tags), limit=1))
 
 
+def of_line(run: dg.DagsterRun, line: Line) -> bool:
+    """Say whether a run works on a line: one of its jobs, or some of its assets, chosen by a person or a backfill."""
+    return run.tags.get(LINE_TAG) == line.line or any(key.path[0] == line.line for key in run.asset_selection or ())
+
+
 def in_progress(instance: dg.DagsterInstance, line: Line, batch_id: str | None = None) -> bool:
-    """Say whether a run of the line's job (or any run of one batch) waits or works."""
-    if batch_id is None:
-        filters = dg.RunsFilter(job_name=line.line, statuses=IN_PROGRESS)
-    else:
-        filters = dg.RunsFilter(tags={PARTITION_TAG: batch_id, LINE_TAG: line.line}, statuses=IN_PROGRESS)
-    return bool(instance.get_run_ids(filters, limit=1))
+    """Say whether a run of the line other than an intake (or any run of one batch) waits or works."""
+    tags = {} if batch_id is None else {PARTITION_TAG: batch_id}
+    runs = instance.get_runs(dg.RunsFilter(tags=tags, statuses=IN_PROGRESS))
+    return any(of_line(run, line) and (batch_id or run.tags.get(STAGE_TAG) != "intake") for run in runs)
+
+
+def awaits_intake(batch: Batch, line: Line, instance: dg.DagsterInstance) -> bool:
+    """Say whether a batch without a verdict on its data may still get one: its run waits, works, or is yet to come."""
+    if in_progress(instance, line, batch.batch_id):
+        return True
+    recent = datetime.now(UTC) - datetime.fromisoformat(batch.received_at) < LOST_AFTER
+    return recent and not has_run(instance, line, batch.batch_id, "intake")

@@ -3,6 +3,7 @@
 The runs land in the same Dagster instance as the daemon's, so the UI shows both alike.
 """
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,9 @@ from mlops_assets.components.settling import judge_again, set_aside_failed
 from mlops_assets.core.errors import UsageError
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
+from mlops_assets.lifecycle.holding import ended
+
+OPENING_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,18 @@ def run_batch(
     that production has outrun is made again. What is already made is found, not made again.
     """
     chain = CHAIN[_position(start, 0) : _position(until, len(CHAIN) - 1) + 1]
-    with dg.DagsterInstance.from_config(str(wiring.dagster_home(platform.home))) as instance:
+    with open_instance(platform) as instance:
         instance.add_dynamic_partitions(line.line, [batch_id])
         return _Runner(platform, line, batch_id, instance).run(chain)
+
+
+def open_instance(platform: Platform) -> dg.DagsterInstance:
+    """Open the platform's Dagster instance; the caller closes it.
+
+    One process at a time: two that make Dagster's SQLite files at once leave files that nobody can open again.
+    """
+    with platform.leases.hold("dagster", holder=uuid.uuid4().hex, wait_seconds=OPENING_SECONDS):
+        return dg.DagsterInstance.from_config(str(wiring.dagster_home(platform.home)))
 
 
 def continue_batch(platform: Platform, line: Line, batch_id: str) -> RunOutcome:
@@ -60,12 +73,12 @@ class _Runner:
             failed = self._materialize(CHAIN[CHAIN.index("eval_report") :])
         if failed is None:
             return RunOutcome(tuple(self.run_ids), success=True)
-        if failed.operators:
+        if failed.operators or ended(self.platform, self.line, self.batch_id):
             return RunOutcome(tuple(self.run_ids), success=False, error=failed.message)
         with log_file(self.instance, self.run_ids[-1]) as logs:
             held = set_aside_failed(self.platform, self.line, self.batch_id, failed, logs)
-        ended = self._materialize(["quarantine"]) is None
-        return RunOutcome(tuple(self.run_ids), success=ended, error=held.reason)
+        success = self._materialize(["quarantine"]) is None
+        return RunOutcome(tuple(self.run_ids), success=success, error=held.reason)
 
     def _materialize(self, chain: Sequence[str]) -> Failure | None:
         definitions = dg.Definitions.merge(

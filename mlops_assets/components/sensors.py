@@ -23,6 +23,7 @@ from mlops_assets.core.errors import PlatformError, Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Alert, InboxSource, Platform, Upload
 from mlops_assets.core.records import Decision, ValidatedData
+from mlops_assets.lifecycle.holding import ended
 from mlops_assets.lifecycle.ingest import ingest
 
 INBOX_SECONDS = 10
@@ -118,44 +119,51 @@ def _improve(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
     ) -> dg.SensorResult | dg.SkipReason:
         if launches.in_progress(context.instance, line):
             return dg.SkipReason(f"A run of {line.line} is in progress.")
-        ended, step = next_step(platform, line, after=int(context.cursor or 0))
+        all_ended, step = next_step(platform, line, context.instance, after=int(context.cursor or 0))
         if step is None:
-            return dg.SensorResult(skip_reason=f"No batch of {line.line} waits for its next step.", cursor=str(ended))
+            return dg.SensorResult(
+                skip_reason=f"No batch of {line.line} waits for its next step.", cursor=str(all_ended)
+            )
         batch_id, stage, assets = step
         if not launches.claim(platform, line, batch_id, stage, context.instance):
             return dg.SkipReason(f"{stage} of {batch_id} was launched already.")
-        return dg.SensorResult(run_requests=[_request(line, batch_id, stage, assets)], cursor=str(ended))
+        return dg.SensorResult(run_requests=[_request(line, batch_id, stage, assets)], cursor=str(all_ended))
 
     return sensor
 
 
-def next_step(platform: Platform, line: Line, after: int) -> tuple[int, tuple[str, str, Sequence[str]] | None]:
+def next_step(
+    platform: Platform, line: Line, instance: dg.DagsterInstance, after: int
+) -> tuple[int, tuple[str, str, Sequence[str]] | None]:
     """Return the first batch, in order of arrival, that can be carried further: its id, stage and assets to make.
 
+    None while a batch that came earlier is being checked: what a line learns must not depend on how fast that goes.
     The first value is a sequence number up to which all batches have ended; pass it as `after` the next time.
     """
-    ended, gap = after, False
+    all_ended, gap = after, False
     for batch in platform.batches.list(line.line):
         if batch.sequence <= after:
             continue
         made = {asset: platform.records.get(line.line, batch.batch_id, asset) for asset in CHAIN[1:]}
         if made["quarantine"] or made["deployed_version"]:
-            ended = ended if gap else batch.sequence
+            all_ended = all_ended if gap else batch.sequence
             continue
         gap = True
         decision, validated = made["decision"], made["validated_data"]
         if isinstance(decision, Decision):
             if not decision.pending:
-                return ended, (batch.batch_id, f"settle-{decision.digest[:12]}", SETTLE)
-        elif isinstance(validated, ValidatedData) and validated.accepted:
-            return ended, (batch.batch_id, "improve", IMPROVE)
-    return ended, None
+                return all_ended, (batch.batch_id, f"settle-{decision.digest[:12]}", SETTLE)
+        elif isinstance(validated, ValidatedData):
+            if validated.accepted:
+                return all_ended, (batch.batch_id, "improve", IMPROVE)
+        elif launches.awaits_intake(batch, line, instance):
+            return all_ended, None
+    return all_ended, None
 
 
 def _failure(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name=f"{line.line}_failure",
-        monitored_jobs=[jobs.intake, jobs.chain],
         request_job=jobs.chain,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Sets a batch aside when a run of {line.line} fails, with its log, and tells the team.",
@@ -165,12 +173,14 @@ def _failure(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
     ) -> dg.RunRequest | dg.SkipReason:
         run = context.dagster_run
         batch_id = run.tags.get(launches.PARTITION_TAG)
-        if batch_id is None or run.tags.get("dagster/will_retry") == "true":
-            return dg.SkipReason("The run belongs to no batch, or is started again.")
+        if batch_id is None or not launches.of_line(run, line) or run.tags.get("dagster/will_retry") == "true":
+            return dg.SkipReason(f"The run belongs to no batch of {line.line}, or is started again.")
         failed = failure(context.instance, run.run_id)
         if failed.stale and judge_again(platform, line, batch_id):
             return _request(line, batch_id, f"again-{run.run_id}", CHAIN[CHAIN.index("eval_report") :])
-        if failed.operators:
+        if failed.kind == "Busy":
+            return _request(line, batch_id, f"again-{run.run_id}", _chosen(run))
+        if failed.operators or ended(platform, line, batch_id):
             todo = f"Mend it, then re-execute run {run.run_id}, or: mlops run {line.line} {batch_id}"
             title = f"{line.line} {batch_id} stopped: {failed.kind}"
             platform.alerts.send(
@@ -191,6 +201,12 @@ def _request(line: Line, batch_id: str, stage: str, assets: Sequence[str] | None
         tags={launches.STAGE_TAG: stage, LINE_TAG: line.line},
         asset_selection=[dg.AssetKey([line.line, asset]) for asset in assets] if assets else None,
     )
+
+
+def _chosen(run: dg.DagsterRun) -> Sequence[str]:
+    """Return the assets that a run was to make, in order."""
+    names = {key.path[-1] for key in run.asset_selection or ()}
+    return [asset for asset in CHAIN if not names or asset in names]
 
 
 def _owner(path: Path) -> str:

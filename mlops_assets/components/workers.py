@@ -4,6 +4,7 @@ Dagster's local launcher has no health check of its own: after a power loss its 
 """
 
 import socket
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import psutil
@@ -13,11 +14,12 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 
 WORKER_TAG = "mlops/worker"
+UNSIGNED = timedelta(minutes=10)  # a run signs as soon as its first asset begins
 
 
 def sign(platform: Platform, line: Line, context: dg.AssetExecutionContext) -> None:
     """Write into the run's tags that this process works on it, and into the ledger that it works on this batch."""
-    mine = _name(psutil.Process())
+    mine = f"{context.run.run_id}@{_name(psutil.Process())}"
     if context.run.tags.get(WORKER_TAG) == mine:
         return
     context.instance.add_run_tags(context.run.run_id, {WORKER_TAG: mine})
@@ -32,19 +34,32 @@ def sign(platform: Platform, line: Line, context: dg.AssetExecutionContext) -> N
 
 
 def fail_lost_runs(instance: dg.DagsterInstance) -> int:
-    """Fail every started run of this host whose process is gone; return how many there were."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]))
-    lost = [run for run in runs if _is_lost(run.tags.get(WORKER_TAG, ""))]
-    for run in lost:
-        instance.report_run_failed(run, f"The process {run.tags[WORKER_TAG]} of this run is gone.")
-    return len(lost)
+    """Fail every started run whose process on this host is gone, or never got to work; return how many there were."""
+    records = instance.get_run_records(dg.RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]))
+    lost = 0
+    for record in records:
+        why = _lost(
+            record.dagster_run, datetime.fromtimestamp(record.start_time or record.create_timestamp.timestamp(), UTC)
+        )
+        if why is not None:
+            instance.report_run_failed(record.dagster_run, why)
+            lost += 1
+    return lost
 
 
 def _name(process: psutil.Process) -> str:
     return f"{socket.gethostname()}:{process.pid}:{process.create_time():.0f}"
 
 
-def _is_lost(worker: str) -> bool:
+def _lost(run: dg.DagsterRun, started: datetime) -> str | None:
+    """Say why a started run counts as lost, or None. A run started again inherits the tag of the one before it."""
+    run_id, _, worker = run.tags.get(WORKER_TAG, "").partition("@")
+    if run_id != run.run_id:
+        return "No process took up this run." if datetime.now(UTC) - started > UNSIGNED else None
+    return f"The process {worker} of this run is gone." if _is_gone(worker) else None
+
+
+def _is_gone(worker: str) -> bool:
     host, _, rest = worker.rpartition(":")[0].partition(":")
     if host != socket.gethostname():
         return False

@@ -1,5 +1,6 @@
 """A platform of its own for every test: a home, and one baseline line declared by a YAML file."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 import yaml
 
 from mlops_assets import wiring
-from mlops_assets.components.running import RunOutcome, run_batch
+from mlops_assets.adapters.mlflow_settings import quiet
+from mlops_assets.components.running import RunOutcome, open_instance, run_batch
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import AssetRecord
@@ -41,10 +43,27 @@ def declare(folder: Path, line: Line) -> None:
     (folder / f"{line.line}.yaml").write_text(yaml.safe_dump(document))
 
 
-def make_site(folder: Path, patch: pytest.MonkeyPatch) -> Site:
+@pytest.fixture(scope="session")
+def fresh_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose databases (the platform's, Dagster's, MLflow's) have their tables and nothing in them.
+
+    Making them takes most of a first run; every test gets a copy.
+    """
+    from mlflow import MlflowClient
+
+    folder = tmp_path_factory.mktemp("fresh")
+    made = wiring.platform(wiring.Settings(root=folder, home=folder / "home"))
+    with quiet():
+        MlflowClient(f"sqlite:///{made.home}/mlflow.db").search_experiments()
+    open_instance(made).dispose()
+    return made.home
+
+
+def make_site(folder: Path, fresh_home: Path, patch: pytest.MonkeyPatch) -> Site:
     """Make a platform under `folder`, by its settings alone."""
     line = baseline_line(folder)
     declare(folder / "lines", line)
+    shutil.copytree(fresh_home, folder / "home")
     patch.setenv("MLOPS_HOME", str(folder / "home"))
     patch.setenv("MLOPS_LINES", str(folder / "lines"))
     patch.setenv("DAGSTER_HOME", str(wiring.dagster_home(folder / "home")))
@@ -53,5 +72,5 @@ def make_site(folder: Path, patch: pytest.MonkeyPatch) -> Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    return make_site(tmp_path, monkeypatch)
+def site(tmp_path: Path, fresh_home: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    return make_site(tmp_path, fresh_home, monkeypatch)

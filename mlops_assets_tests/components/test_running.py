@@ -18,10 +18,10 @@ YES = ReviewAnswer(approve=True, reviewer="grace", reason="Looked at it.", answe
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, dict[str, str]]]:
+def ran(tmp_path_factory: pytest.TempPathFactory, fresh_home: Path) -> Iterator[tuple[Site, dict[str, str]]]:
     """A line that has seen one batch of each kind, one after the other."""
     with pytest.MonkeyPatch.context() as patch:
-        site = make_site(tmp_path_factory.mktemp("site"), patch)
+        site = make_site(tmp_path_factory.mktemp("site"), fresh_home, patch)
         batches = {}
         for kind in ("good", "wrong", "broken", "small"):
             batches[kind] = site.submit(kind)

@@ -9,9 +9,11 @@ import dagster as dg
 import pytest
 
 from mlops_assets import wiring
+from mlops_assets.components.jobs import LINE_TAG
 from mlops_assets.components.model_line import line_definitions
 from mlops_assets.components.running import run_batch
 from mlops_assets.core.records import Quarantined
+from mlops_assets.lifecycle.validate import validate
 from mlops_assets_tests.components.conftest import Site
 from mlops_assets_tests.lines import good_batch
 
@@ -121,9 +123,9 @@ def test_validated_batches_are_carried_on_in_order_and_once(site: Site, instance
     assert len(eye.look()) == 2
     first, second = (batch.batch_id for batch in site.platform.batches.list(site.line.line))
     improve = [Eye(site, "improve", instance) for _ in range(2)]
-    assert improve[0].look() == []
-    for batch_id in (second, first):
-        run_batch(site.platform, site.line, batch_id, until="validated_data")
+    validate(site.platform, site.line, second)
+    assert improve[0].look() == []  # the first is still to be checked
+    validate(site.platform, site.line, first)
     requests = improve[0].look()
     assert [request.partition_key for request in requests] == [first]
     assert requests[0].asset_selection is not None
@@ -135,9 +137,11 @@ def test_validated_batches_are_carried_on_in_order_and_once(site: Site, instance
 
 def test_a_run_in_progress_is_waited_for(site: Site, instance: dg.DagsterInstance) -> None:
     batch_id = site.submit("good")
-    run_batch(site.platform, site.line, batch_id, until="validated_data")
+    validate(site.platform, site.line, batch_id)
     run = instance.create_run_for_job(
-        line_job(site), tags={"dagster/partition": "other"}, status=dg.DagsterRunStatus.STARTED
+        line_job(site),
+        tags={"dagster/partition": "other", LINE_TAG: site.line.line},
+        status=dg.DagsterRunStatus.STARTED,
     )
     eye = Eye(site, "improve", instance)
     assert eye.look() == []
