@@ -52,6 +52,14 @@ def has_run(instance: dg.DagsterInstance, line: Line, batch_id: str, stage: str)
     return bool(instance.get_run_ids(dg.RunsFilter(tags=tags), limit=1))
 
 
+def limit(instance: dg.DagsterInstance, platform: Platform) -> None:
+    """Make every line's pool known with the default limit: Dagster holds back no run of a pool it has not met."""
+    known = {pool.name for pool in instance.event_log_storage.get_pool_limits()}
+    for line in platform.lines():
+        if line.line not in known:
+            instance.event_log_storage.initialize_concurrency_limit_to_default(line.line)
+
+
 def of_line(run: dg.DagsterRun, line: Line) -> bool:
     """Say whether a run works on a line: one of its jobs, or some of its assets, chosen by a person or a backfill."""
     return run.tags.get(LINE_TAG) == line.line or any(key.path[0] == line.line for key in run.asset_selection or ())

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from mlops_assets import wiring
+from mlops_assets.components import launches
 from mlops_assets.components.assets import CHAIN
 from mlops_assets.components.failures import Failure, failure, log_file
 from mlops_assets.components.model_line import line_definitions
@@ -51,7 +52,9 @@ def open_instance(platform: Platform) -> dg.DagsterInstance:
     One process at a time: two that make Dagster's SQLite files at once leave files that nobody can open again.
     """
     with platform.leases.hold("dagster", holder=uuid.uuid4().hex, wait_seconds=OPENING_SECONDS):
-        return dg.DagsterInstance.from_config(str(wiring.dagster_home(platform.home)))
+        instance = dg.DagsterInstance.from_config(str(wiring.dagster_home(platform.home)))
+    launches.limit(instance, platform)
+    return instance
 
 
 def continue_batch(platform: Platform, line: Line, batch_id: str) -> RunOutcome:

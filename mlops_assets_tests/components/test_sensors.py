@@ -11,7 +11,7 @@ import pytest
 from mlops_assets import wiring
 from mlops_assets.components.jobs import LINE_TAG
 from mlops_assets.components.model_line import line_definitions
-from mlops_assets.components.running import run_batch
+from mlops_assets.components.running import open_instance, run_batch
 from mlops_assets.core.records import Quarantined
 from mlops_assets.lifecycle.validate import validate
 from mlops_assets_tests.components.conftest import Site
@@ -87,6 +87,12 @@ def test_the_same_bytes_twice_are_one_batch(site: Site, instance: dg.DagsterInst
     eye = Eye(site, "inbox", instance)
     eye.look()
     assert len(eye.look()) == 1
+
+
+def test_a_new_home_holds_back_the_second_run_of_a_line_from_the_start(site: Site) -> None:
+    with open_instance(site.platform) as opened:
+        limits = {pool.name: pool.limit for pool in opened.event_log_storage.get_pool_limits()}
+    assert limits[site.line.line] == 1
 
 
 def test_unfinished_files_are_left_alone(site: Site, instance: dg.DagsterInstance) -> None:

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from mlops_assets.components import launches
 from mlops_assets.components.workers import fail_lost_runs
 from mlops_assets.core.ports import Platform
 from mlops_assets.lifecycle import release
@@ -14,6 +15,7 @@ from mlops_assets.lifecycle import release
 )
 def upkeep(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SkipReason:
     """Do one round of upkeep; it launches nothing itself."""
+    launches.limit(context.instance, platform)
     lost = fail_lost_runs(context.instance)
     release.reconcile(platform)
     return dg.SkipReason(
