@@ -28,6 +28,8 @@ def bootstrap(platform: Platform, line: Line) -> Version | None:
         return None
     with hold(platform, line, "bootstrap"), hold_pointer(platform, line, "bootstrap"):
         version = production(platform, line) or _base_version(platform, line)
+        if version.decision_id is not None:  # while this waited, another process did it and released a batch
+            return version
         failpoint("bootstrap: after version")
         pointer = platform.versions.pointer(line.line)
         if "production" not in pointer.roles:
