@@ -15,7 +15,6 @@ from mlx_whisper.tokenizer import Tokenizer, get_tokenizer
 from mlx_whisper.whisper import ModelDimensions, Whisper
 
 from mlops_assets.core.errors import ConfigError, Corrupt
-from mlops_assets.families.speech.audio import RATE
 from mlops_assets.families.speech.weights import WEIGHTS, read_dimensions
 
 CACHE_BYTES = 1 << 30
@@ -95,13 +94,18 @@ def encode(network: Whisper, mel: mx.array) -> mx.array:
     Returns (batch, frames / 2, width).
     """
     encoder = network.encoder
-    hidden = nn.gelu(encoder.conv2(nn.gelu(encoder.conv1(mel))))
+    hidden = nn.gelu(convolve(encoder.conv2, nn.gelu(convolve(encoder.conv1, mel, stride=1)), stride=2))
     hidden = hidden + encoder._positional_embedding[: hidden.shape[1]]
     for block in encoder.blocks:
         hidden, _, _ = block(hidden)
     return encoder.ln_post(hidden)
 
 
-def seconds_of(samples: np.ndarray) -> float:
-    """Return the length of 16 kHz samples."""
-    return len(samples) / RATE
+def convolve(layer: nn.Conv1d, x: mx.array, stride: int) -> mx.array:
+    """Apply a convolution of width 3 and padding 1 to (batch, frames, channels) as one matrix product.
+
+    The values are those of the layer itself; on a CPU, MLX's own gradient for the input takes thirteen times as long.
+    """
+    padded = mx.pad(x, [(0, 0), (1, 1), (0, 0)])
+    columns = mx.concatenate([padded[:, tap : tap + x.shape[1] : stride] for tap in range(3)], axis=-1)
+    return columns @ layer.weight.reshape(layer.weight.shape[0], -1).T + layer.bias

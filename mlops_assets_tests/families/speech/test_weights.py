@@ -73,3 +73,18 @@ def test_a_short_window_encodes_as_mlx_whisper_does_where_they_overlap(tmp_path:
     mel = mx.random.normal((1, 3000, 80), key=mx.random.key(1))
     assert np.allclose(np.array(encode(network, mel)), np.array(network.encoder(mel)), atol=1e-5)
     assert encode(network, mel[:, :400]).shape == (1, 200, 384)
+
+
+@pytest.mark.parametrize(("stride", "channels"), [(1, 5), (2, 8)])
+def test_a_convolution_as_a_product_has_the_layers_values_and_gradients(stride: int, channels: int) -> None:
+    import mlx.core as mx
+    import mlx.nn as nn
+
+    from mlops_assets.families.speech.network import convolve
+
+    layer = nn.Conv1d(channels, 8, 3, stride=stride, padding=1)
+    x = mx.random.normal((2, 12, channels), key=mx.random.key(3))
+    ours = mx.value_and_grad(lambda x: (convolve(layer, x, stride) ** 2).sum())(x)
+    theirs = mx.value_and_grad(lambda x: (layer(x) ** 2).sum())(x)
+    for one, other in zip(ours, theirs, strict=True):
+        assert np.allclose(np.array(one), np.array(other), rtol=1e-4, atol=1e-4)
