@@ -4,6 +4,9 @@ Targets: under 1.5 s a chain beyond starting the process, and at most 1.05 times
 for a minute. The plain script runs the same tasks (check, train, score) by the family alone, in one process, without
 records, store, MLflow, Dagster or ledger. Both sides make a new batch each time.
 
+Neither target is met yet, as far as a crowded machine can tell (load 9 on 2 cores: 12 s a chain, of which this process
+computes 2.1 s): the rest is process starts, fsync and waiting for a core.
+
 Learned: a chain starts a process for the check, the training and every system that is scored; each costs about 0.4 s
 of imports. The first chain of a fresh home also makes MLflow's tables (4 s) and imports MLflow (3 s); it is not timed.
 """
