@@ -127,7 +127,7 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
         tracker=MlflowTracker(
             made.tracking_uri, made.home, store=store, outbox=outbox, leases=leases, ui=made.tracking_ui
         ),
-        compute=compute or LocalProcess(made.home),
+        compute=compute or LocalProcess(made.home, root=made.root),
         serving=ServingPointer(made.home, store=store),
         family=family,
         lines=functools.cache(lambda: tuple(lines(made))),

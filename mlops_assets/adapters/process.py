@@ -38,11 +38,15 @@ class LocalProcess:
     """Fills `Compute` with processes of this machine.
 
     Request, result and log of a task are kept in `<home>/tasks/<digest of the task>/`. `command` is run with the
-    paths of request and result as its last arguments. `workers` processes share the machine's cores.
+    paths of request and result as its last arguments. Tasks run in the folder `root`, so that relative paths in a
+    line's configuration mean the same from everywhere. `workers` processes share the machine's cores.
     """
 
-    def __init__(self, home: Path, *, command: Sequence[str] = WORKER, workers: int = 1) -> None:
+    def __init__(
+        self, home: Path, *, root: Path | None = None, command: Sequence[str] = WORKER, workers: int = 1
+    ) -> None:
         self._tasks = home.resolve() / "tasks"
+        self._root = root
         self._command = tuple(command)
         self._threads = max(1, _cores() // workers)
 
@@ -83,6 +87,7 @@ class LocalProcess:
             stdout=output,
             stderr=subprocess.STDOUT,
             env=self._environment(env),
+            cwd=self._root,
             start_new_session=True,
         )
         try:

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import typer
@@ -109,7 +110,9 @@ def _line(platform: Platform, settings: wiring.Settings, line: Line) -> Iterator
     except PlatformError as error:
         yield _fail(line.line, error.what, error.todo)
         return
-    for check in family.diagnose(config):
+    with chdir(settings.root):
+        checks = family.diagnose(config)
+    for check in checks:
         name = f"{line.line}: {check.name}"
         yield _ok(name, str(check.observed)) if check.passed else _warn(name, str(check.observed), check.explanation)
     for known in (line.golden, *line.suites):

@@ -154,3 +154,13 @@ def test_the_users_own_thread_count_stands(tmp_path: Path, monkeypatch: pytest.M
     compute = worker(tmp_path, f"assert os.environ['OMP_NUM_THREADS'] == '7'\nPath(sys.argv[2]).write_text('{RESULT}')")
     compute.run(task(), PATIENT)
     assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def test_a_task_runs_in_the_project_folder_wherever_the_platform_was_started(tmp_path: Path):
+    script = tmp_path / "where.py"
+    script.write_text("import os, sys; print('here:', os.getcwd()); sys.exit(3)")
+    root = tmp_path / "project"
+    root.mkdir()
+    compute = LocalProcess(tmp_path, root=root, command=[sys.executable, str(script)])
+    with pytest.raises(TaskFailed, match=f"here: {root.resolve()}"):
+        compute.run(task(), PATIENT)
