@@ -114,7 +114,8 @@ def _line(platform: Platform, settings: wiring.Settings, line: Line) -> Iterator
         checks = family.diagnose(config)
     for check in checks:
         name = f"{line.line}: {check.name}"
-        yield _ok(name, str(check.observed)) if check.passed else _warn(name, str(check.observed), check.explanation)
+        found = str(check.observed or ("there" if check.passed else "missing"))
+        yield _ok(name, found) if check.passed else _warn(name, found, check.explanation)
     for known in (line.golden, *line.suites):
         if not (settings.root / known.path).exists():
             what = f"{line.line}: {known.path}"
