@@ -2,13 +2,13 @@
 
 Target: at least 0.6 of that pace, per format, and memory that does not grow with the batch. The check also resamples,
 measures level and silence, fingerprints sound and text for duplicates and leaks, and writes the 16 kHz dataset.
-FLAC (0.66) and OGG (0.74) reach it, WAV does not (0.26): its decoding is a copy of memory, and a second sha256, writing
-the dataset and the sound's fingerprint each cost as much. 10-second clips at 16 kHz, in the page cache; one process, one thread; both sides
-read the same files in turn.
+FLAC (0.66) and OGG (0.74) reach it, WAV does not (0.26): its decoding is a copy of memory, beside which a second
+sha256, writing the dataset and the sound's fingerprint cannot be small. 10-second clips at 16 kHz, in the page cache;
+one process, one thread; both sides read the same files in turn.
 
-Learned: libsndfile syncs a file to the disk whenever it closes one it wrote, 10 to 20 ms, more than all the rest; the
+Learned: libsndfile syncs a file to the disk whenever it closes one it wrote; that was two thirds of a check. The
 standard library's wave module writing to memory does not. A recording that is fine already is written anew all the
-same: it costs what a copy costs and leaves behind whatever else the file carried.
+same: it leaves behind whatever else the contributor's file carried.
 """
 
 import csv
