@@ -1,5 +1,6 @@
 """The settings MLflow reads from the environment, for the time of a call and not longer."""
 
+import importlib
 import logging
 import os
 import threading
@@ -25,8 +26,9 @@ def quiet() -> Iterator[None]:
     """
     with _lock:
         added = {name: value for name, value in SETTINGS.items() if name not in os.environ}
-        levels = {name: logging.getLogger(name).level for name in LOGGERS}
         os.environ.update(added)
+        importlib.import_module("mlflow")  # its import sets the levels of its loggers
+        levels = {name: logging.getLogger(name).level for name in LOGGERS}
         for name in LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         try:
