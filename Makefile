@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 BIN := .venv/bin
-EXTRAS := speech,demo,dev
+EXTRAS := speech,postgres,demo,dev
 # BLAS and OpenMP threads that spin on a busy machine cost ten times what they give.
 export OMP_WAIT_POLICY := passive
 export HF_HUB_DISABLE_TELEMETRY := 1

@@ -105,7 +105,7 @@ def _answer(sample: Sample, approve: bool) -> ReviewAnswer:
 
 
 def _end(document: dict[str, Any]) -> str:
-    verdict = document["verdict"] or "no verdict"
+    verdict = document["verdict"] or "quarantined for its data"
     version = f", now v{document['version']}" if document["version"] else ""
     return f"{verdict}: {document['deployment_status']}{version}"
 
