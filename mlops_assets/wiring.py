@@ -111,6 +111,8 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
 
     made = chosen or settings()
     made.home.mkdir(parents=True, exist_ok=True)
+    # Matplotlib would keep its list of fonts in the user's own cache; nothing is written outside the home.
+    os.environ.setdefault("MPLCONFIGDIR", str(made.home / "cache" / "matplotlib"))
     database = Database(made.database_url)
     outbox, leases, store = Outbox(database), SqlLeases(database), FsspecStore(made.artifacts_url, made.home)
     return Platform(
