@@ -117,7 +117,10 @@ def _line(platform: Platform, settings: wiring.Settings, line: Line) -> Iterator
         found = str(check.observed or ("there" if check.passed else "missing"))
         yield _ok(name, found) if check.passed else _warn(name, found, check.explanation)
     for known in (line.golden, *line.suites):
-        if not (settings.root / known.path).exists():
-            what = f"{line.line}: {known.path}"
-            todo = "Run `make fetch`, or put the set there."
-            yield _warn(what, "optional set is absent", todo) if known.optional else _fail(what, "set is absent", todo)
+        what, todo = f"{line.line}: {known.path}", "Run `make fetch`, or put the set there."
+        if (settings.root / known.path).exists():
+            yield _ok(what, f"{known.origin} evaluation set")
+        elif known.optional:
+            yield _warn(what, "optional set is absent", todo)
+        else:
+            yield _fail(what, "set is absent", todo)
