@@ -1,5 +1,6 @@
 """Run every benchmark and write what came out into `results.json` and the README: `make benchmarks`.
 
+`python benchmarks/figures.py wer.py ingest.py` measures those anew and keeps the others' last results.
 The README's figures are nothing but this file's rendering of `results.json`; a test compares the two.
 """
 
@@ -31,13 +32,20 @@ def machine() -> str:
     return f"{os.cpu_count()} shared cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, no GPU"
 
 
-def measure() -> dict[str, Any]:
-    """Run every benchmark, one after the other; one that fails stops everything."""
-    figures = {}
+def measure(names: set[str]) -> dict[str, Any]:
+    """Run benchmarks (all, if none is named), one after the other; one that fails stops everything."""
+    known = {path.name for path in benchmarks()}
+    if names - known:
+        sys.exit(f"No such benchmark: {', '.join(names - known)}. There are: {', '.join(sorted(known))}.")
+    figures = json.loads(RESULTS.read_text())["figures"] if RESULTS.exists() and names else {}
+    figures = {name: figure for name, figure in figures.items() if name in known}
     for path in benchmarks():
+        if names and path.name not in names:
+            continue
         print(f"{path.name} ...", file=sys.stderr)
         done = subprocess.run([sys.executable, path, "--json"], stdout=subprocess.PIPE, check=True)
         figures[path.name] = json.loads(done.stdout)
+    figures = dict(sorted(figures.items()))
     versions = f"Python {platform.python_version()}"
     return {"machine": machine(), "versions": versions, "date": f"{datetime.now(UTC):%Y-%m-%d}", "figures": figures}
 
@@ -64,7 +72,7 @@ def _cell(value: Any) -> str:
 
 def main() -> None:
     """Measure, and write results and README."""
-    results = measure()
+    results = measure(set(sys.argv[1:]))
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     table = render(results)
     README.write_text(BLOCK.sub(lambda match: match[1] + table + match[2], README.read_text()))
