@@ -24,6 +24,7 @@ from mlops_assets import wiring
 from mlops_assets.cli.context import platform
 from mlops_assets.cli.output import Exit, Json, answer, console
 from mlops_assets.core.errors import PlatformError
+from mlops_assets.core.ports import Platform
 from mlops_assets.lifecycle import release
 
 STOP_SECONDS = 20
@@ -60,7 +61,7 @@ def up(
         signal.signal(number, lambda *_: stop.set())
     with _running(servers, settings.home / "logs") as processes:
         _wait_until_ready(servers, processes, stop)
-        inboxes = [str(wiring.inbox(settings, line)) for line in made.lines()]
+        inboxes = _inboxes(settings, made)
         addresses = {server.name: server.address for server in servers if server.address}
         document = {"addresses": addresses, "inboxes": inboxes, "home": str(settings.home)}
         answer(document, lambda out: _welcome(out.print, addresses, inboxes))
@@ -78,6 +79,14 @@ def _welcome(say: Callable[[str], None], addresses: dict[str, str], inboxes: lis
     for inbox in inboxes:
         say(f"{'inbox':<12} {inbox}")
     say("Drop a zip into an inbox and watch the asset graph. Ctrl-C stops everything.")
+
+
+def _inboxes(settings: wiring.Settings, made: Platform) -> list[str]:
+    """Make the folders that are watched, so that a zip can be dropped into them at once."""
+    folders = [wiring.inbox(settings, line) for line in made.lines()]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    return [str(folder) for folder in folders]
 
 
 def _servers(settings: wiring.Settings, host: str, port: int, mlflow_port: int) -> list[Server]:
