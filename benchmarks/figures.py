@@ -66,7 +66,8 @@ def render(results: dict[str, Any]) -> str:
 
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
-        return f"{value['median']:.3g} ({value['low']:.3g} to {value['high']:.3g})"
+        disturbed = "" if 0.95 <= value["control"] <= 1.05 else ", DISTURBED"
+        return f"{value['median']:.3g} ({value['low']:.3g} to {value['high']:.3g}){disturbed}"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

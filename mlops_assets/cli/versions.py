@@ -1,6 +1,6 @@
 """`mlops versions`, `lineage` and `rollback`: what served, where it came from, and the way back."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,14 +29,14 @@ def versions(name: LineName, json: Json = False) -> None:
 def lineage(name: LineName, version: Annotated[int, typer.Argument(min=1)], json: Json = False) -> None:
     """Show what a version was made from: decision, report, candidate, data, batch, and the version before it."""
     chosen = platform().versions.get(line(name).line, version)
-    chain: list[dict[str, object]] = []
+    chain: list[dict[str, Any]] = []
     if chosen.batch_id:
         for asset in ("raw_batch", "validated_data", "candidate_model", "eval_report", "decision", "deployed_version"):
             record = platform().records.get(name, chosen.batch_id, asset)
             if isinstance(record, AssetRecord):
                 chain.append({"asset": asset, "digest": record.digest, "parents": record.parents})
     document = {**chosen.model_dump(mode="json"), "chain": chain}
-    rows = [(link["asset"], _short(link["digest"]), ", ".join(link["parents"])) for link in chain]  # type: ignore[arg-type]
+    rows = [(link["asset"], _short(link["digest"]), ", ".join(link["parents"])) for link in chain]
     title = f"{name} v{version} from {chosen.batch_id or 'the base model'}, after v{chosen.parent_version or '-'}"
     answer(document, lambda out: out.print(table(title, ("asset", "digest", "made from"), rows)))
 

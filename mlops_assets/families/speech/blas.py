@@ -1,4 +1,4 @@
-"""Give MLX a fast BLAS: the Linux CPU wheel carries the reference one, forty times slower than this machine's cores.
+"""Give MLX a fast BLAS: the Linux CPU wheel carries the reference one, some thirty times slower.
 
 MLX calls `cblas_sgemm` through the dynamic linker, so a library that is already loaded globally answers instead.
 Nothing else is changed, and nothing is needed where the wheel has a good one of its own (macOS, CUDA).

@@ -27,7 +27,7 @@ def _blas() -> Check:
     found = blas()
     if sys.platform != "linux":
         return Check(name="speech BLAS", passed=True, explanation="MLX brings its own on this platform.")
-    todo = "MLX's own is about forty times slower: run `make setup`, or install your system's OpenBLAS."
+    todo = "MLX's own is some thirty times slower: run `make setup`, or install your system's OpenBLAS."
     return Check(
         name="speech BLAS", passed=found is not None, observed=found, explanation="Fast." if found is not None else todo
     )
