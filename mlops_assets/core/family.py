@@ -18,12 +18,21 @@ from mlops_assets.core.records import Check, CurvePoint, Finding, Item, Origin, 
 
 
 class MetricSpec(Record):
-    """A metric as a ratio of sums: `sum(numerator) / sum(weight)` over items."""
+    """A metric as a ratio of sums, `sum(numerator) / sum(weight)` over items, or made of such ratios."""
 
     name: str
     higher_is_better: bool
     unit: str
     title: str
+    mean_of: tuple[str, ...] = Field(
+        default=(),
+        description="Metrics of the family whose ratios this one is the plain mean of (macro-F1); one without weight "
+        "is left out. `score` does not return it",
+    )
+    root: bool = Field(default=False, description="The square root of the ratio (a root mean squared error)")
+    sliced: bool = Field(
+        default=True, description="Also worked out on slices; False for details such as one class's F1"
+    )
 
 
 class Progress(Record):
@@ -48,6 +57,9 @@ class Checked(Record):
     quality_score: float
     origin: Origin
     statistics: dict[str, float] = Field(default_factory=dict)
+    labels: dict[str, int] = Field(
+        default_factory=dict, description="Kept items by label, labels of the configuration without items included"
+    )
 
 
 class Trained(Record):
@@ -89,11 +101,22 @@ class Family(Protocol):
     """What a module under `families/` provides as `FAMILY`."""
 
     name: str
-    metrics: tuple[MetricSpec, ...]
     scorer: str
     unit: str
     findings: Mapping[str, str]
     Config: type[BaseModel]
+
+    def metrics(self, config: BaseModel) -> tuple[MetricSpec, ...]:
+        """Return the metrics of a line, the most telling first."""
+        ...
+
+    def labels(self, config: BaseModel) -> tuple[str, ...]:
+        """Return the labels of which every item has exactly one, as `show` writes them; none for other tasks.
+
+        Confusion and calibration are counted for a family with labels; its predictions are JSON objects with a
+        `confidence` in 0..1.
+        """
+        ...
 
     def check(self, folder: Path, out: Path, config: BaseModel, report: Report) -> Checked:
         """Read the extracted batch in `folder`, keep or drop items with numbered reasons, write the dataset `out`."""
@@ -121,16 +144,29 @@ class Family(Protocol):
         """Write the servable folder `out` for the model folder `model`."""
         ...
 
+    def companions(self, data: Path, model: Path, out: Path, config: BaseModel, seed: int) -> None:
+        """Write servable folders that are judged beside the candidate and never served, where they make sense.
+
+        `out/reference`: the model before its export compressed it (full precision for INT8). `out/classical`: the
+        field's simple method, fitted on the same dataset `data`.
+        """
+        ...
+
     def load(self, servable: Path) -> Predictor:
-        """Load a servable folder."""
+        """Load a servable folder, a companion's too."""
         ...
 
     def units(self, items: Sequence[Item]) -> float:
         """Return the amount of input in `unit` (seconds of audio, images, messages), for latency per unit."""
         ...
 
-    def score(self, items: Sequence[Item], predictions: Sequence[JsonValue]) -> list[dict[str, ItemScore]]:
-        """Return, per item, the score of every metric."""
+    def score(
+        self, items: Sequence[Item], predictions: Sequence[JsonValue], config: BaseModel
+    ) -> list[dict[str, ItemScore]]:
+        """Return, per item, the score of every metric that is no mean; a target is a right prediction.
+
+        Whole clusters are scored as they are scored among others: a metric may look at all items of a user.
+        """
         ...
 
     def diagnose(self, config: BaseModel) -> list[Check]:

@@ -55,14 +55,21 @@ class Baseline:
     """The baseline family; see `mlops_assets.core.family.Family` for what each method promises."""
 
     name = "baseline"
-    metrics = (
-        MetricSpec(name="accuracy", higher_is_better=True, unit="share of texts", title="Accuracy"),
-        MetricSpec(name="error", higher_is_better=False, unit="share of texts", title="Error rate"),
-    )
     scorer = "equal labels, version 1"
     unit = "text"
     findings: Mapping[str, str] = {code: title for code, (title, _) in RULES.items()}
     Config: type[BaseModel] = Config
+
+    def metrics(self, config: BaseModel) -> tuple[MetricSpec, ...]:
+        """Return accuracy and error rate."""
+        return (
+            MetricSpec(name="accuracy", higher_is_better=True, unit="share of texts", title="Accuracy"),
+            MetricSpec(name="error", higher_is_better=False, unit="share of texts", title="Error rate"),
+        )
+
+    def labels(self, config: BaseModel) -> tuple[str, ...]:
+        """Return the configured labels."""
+        return _own(config).labels
 
     def check(self, folder: Path, out: Path, config: BaseModel, report: Report) -> Checked:
         """Keep or drop each row with a reason 'BAS...'. Quality is 10 times the share of rows that were kept."""
@@ -89,6 +96,7 @@ class Baseline:
             quality_score=round(10 * len(kept) / total, 2) if total else 0.0,
             origin=origins.pop() if len(origins) == 1 else "mixed" if origins else "real",
             statistics={"texts": len(kept), "users": len({item.cluster for item in kept})},
+            labels=dict.fromkeys(_own(config).labels, 0) | Counter(str(item.target) for item in kept),
         )
 
     def leaks(self, items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:
@@ -152,15 +160,20 @@ class Baseline:
         """Write the counts: all that `load` needs."""
         write(out / MODEL, Counts.parse((model / MODEL).read_bytes()))
 
+    def companions(self, data: Path, model: Path, out: Path, config: BaseModel, seed: int) -> None:
+        """Write none: nothing is compressed, and the model is the simple method itself."""
+
     def load(self, servable: Path) -> Predictor:
-        """Load an exported folder; predictions are {'label', 'probability'}."""
+        """Load an exported folder; predictions are {'label', 'confidence'}."""
         return Labels(Counts.parse((servable / MODEL).read_bytes()))
 
     def units(self, items: Sequence[Item]) -> float:
         """Return the number of texts."""
         return float(len(items))
 
-    def score(self, items: Sequence[Item], predictions: Sequence[JsonValue]) -> list[dict[str, ItemScore]]:
+    def score(
+        self, items: Sequence[Item], predictions: Sequence[JsonValue], config: BaseModel
+    ) -> list[dict[str, ItemScore]]:
         """Return hits and misses over one."""
         hits = [float(self.show(answer) == item.target) for item, answer in zip(items, predictions, strict=True)]
         return [

@@ -85,7 +85,7 @@ class Labels:
         for text in inputs:
             shares = self._counts.probabilities(str(text))
             label = max(shares, key=shares.__getitem__, default="")
-            answers.append({"label": label, "probability": shares.get(label, 0.0)})
+            answers.append({"label": label, "confidence": shares.get(label, 0.0)})
         return answers
 
 

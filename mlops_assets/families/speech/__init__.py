@@ -20,14 +20,21 @@ class Speech:
     """The speech family; see `mlops_assets.core.family.Family` for what each method promises."""
 
     name = "speech"
-    metrics = (
-        MetricSpec(name="wer", higher_is_better=False, unit="share of words", title="Word error rate"),
-        MetricSpec(name="cer", higher_is_better=False, unit="share of characters", title="Character error rate"),
-    )
     scorer = SCORER
     unit = "second of audio"
     findings: Mapping[str, str] = FINDINGS
     Config: type[BaseModel] = Config
+
+    def metrics(self, config: BaseModel) -> tuple[MetricSpec, ...]:
+        """Return word and character error rate."""
+        return (
+            MetricSpec(name="wer", higher_is_better=False, unit="share of words", title="Word error rate"),
+            MetricSpec(name="cer", higher_is_better=False, unit="share of characters", title="Character error rate"),
+        )
+
+    def labels(self, config: BaseModel) -> tuple[str, ...]:
+        """Return none: a transcript is no class."""
+        return ()
 
     def check(self, folder: Path, out: Path, config: BaseModel, report: Report) -> Checked:
         """Read recordings and transcripts; keep or drop each with a reason 'SPC...'; write 16 kHz mono WAV files."""
@@ -67,6 +74,9 @@ class Speech:
 
         export(model, out, settings)
 
+    def companions(self, data: Path, model: Path, out: Path, config: BaseModel, seed: int) -> None:
+        """Write none: half precision is too close to tell, and no simple method recognises speech."""
+
     def load(self, servable: Path) -> Predictor:
         """Load an exported folder; predictions are {'text', 'log_probability', 'no_speech'}."""
         _prepare(0)
@@ -78,7 +88,9 @@ class Speech:
         """Return the seconds of audio."""
         return sum(float(item.attributes["seconds"]) for item in items)
 
-    def score(self, items: Sequence[Item], predictions: Sequence[JsonValue]) -> list[dict[str, ItemScore]]:
+    def score(
+        self, items: Sequence[Item], predictions: Sequence[JsonValue], config: BaseModel
+    ) -> list[dict[str, ItemScore]]:
         """Return word errors over words and character errors over characters, after normalisation."""
         from mlops_assets.families.speech.wer import count
 

@@ -40,7 +40,7 @@ def _agrees(model: Path, servable: Path, folder: Path, items: list[Item]) -> Non
         (answer,) = predictor.predict([item.value])
         assert isinstance(answer, dict)
         assert answer["label"] == label
-        assert answer["probability"] == pytest.approx(joint[label] / sum(joint.values()))
+        assert answer["confidence"] == pytest.approx(joint[label] / sum(joint.values()))
 
 
 EXAMPLE = Example(
