@@ -32,6 +32,9 @@ class DataGates(_Model):
     """What a batch must be to be trained on; a failed one quarantines the batch."""
 
     min_items: PositiveInt = Field(default=4, description="Fewest kept items that can be trained on at all")
+    min_per_label: int = Field(default=0, ge=0, description="Fewest kept items of each configured label")
+    recommended_items: int = Field(default=0, ge=0, description="Below it, the batch is remarked on and trains")
+    recommended_per_label: int = Field(default=0, ge=0, description="The same for each configured label")
     min_quality: float = Field(default=7.0, ge=0, le=10, description="Least quality score out of 10")
     max_dropped_share: float = Field(default=0.2, ge=0, le=1, description="Largest share of items dropped")
 
@@ -56,6 +59,12 @@ class Gates(_Model):
     )
     max_latency_ratio: float = Field(default=1.5, gt=0, description="Candidate over production, seconds per unit")
     max_size_ratio: float = Field(default=1.5, gt=0, description="Candidate over production, bytes of the servable")
+    min_reference_agreement: float = Field(
+        default=0.95, ge=0, le=1, description="Golden items on which a compressed export answers as its float twin"
+    )
+    reference_margin: float = Field(
+        default=0.02, ge=0, description="A compressed export must lose less than this of the primary metric"
+    )
     max_primary: float | None = Field(default=None, description="Absolute bound on the primary metric, if any")
 
 
@@ -70,6 +79,9 @@ class Policy(_Model):
     gates: Gates = Gates()
     min_items_to_promote: PositiveInt = Field(
         default=20, description="A batch with fewer kept items cannot promote a model without a person"
+    )
+    auto_deploy: bool = Field(
+        default=True, description="False: a person confirms every release, however clear its gain (004)"
     )
     alpha: float = Field(default=0.05, gt=0, lt=0.5, description="One-sided error of each bound")
     resamples: int = Field(default=10_000, ge=1_000, description="Bootstrap resamples")

@@ -16,7 +16,8 @@ Verdict = Literal["APPROVE", "REJECT", "HUMAN_REVIEW"]
 DeploymentStatus = Literal[
     "SUCCESS", "CANARY", "PENDING_REVIEW", "PENDING_PUBLISH", "FAILED_EVALUATION", "ROLLED_BACK", "ERROR"
 ]
-System = Literal["candidate", "production", "baseline"]
+System = Literal["candidate", "production", "baseline", "reference", "classical"]
+Companion = Literal["reference", "classical"]
 SuiteType = Literal["benchmark", "critical", "edge"]
 SetKind = Literal["golden", "benchmark", "critical", "edge", "holdout"]
 Severity = Literal["drop", "flag", "quarantine"]
@@ -103,6 +104,7 @@ class ValidatedData(AssetRecord):
     quality_score: float = Field(ge=0, le=10)
     origin: Origin
     statistics: dict[str, float] = Field(default={}, description="Totals a person wants to see, such as seconds")
+    labels: dict[str, int] = Field(default={}, description="Kept items by label, those without items included")
     accepted: bool
     reasons: tuple[Finding, ...] = Field(default=(), description="What stops the batch; empty when accepted")
     rules: str = Field(default="", description="Digest of what it was checked by: family, configuration, gates, sets")
@@ -125,6 +127,9 @@ class CandidateModel(AssetRecord):
     parent_model: str = Field(description="Store digest of the weights it started from")
     model: str = Field(description="Store digest of the trainable weights")
     servable: str = Field(description="Store digest of the exported folder: what is judged and what is served")
+    companions: dict[Companion, str] = Field(
+        default={}, description="Store digests of servables that are judged beside the candidate and never served"
+    )
     recipe: str = Field(description="Digest of family, configuration, seed and inputs: equal recipes are one training")
     seed: int
     replayed: tuple[str, ...] = Field(default=(), description="Earlier batches whose data was replayed")
@@ -154,6 +159,8 @@ class Comparison(Record):
     candidate: float
     production: float | None = None
     baseline: float | None = None
+    reference: float | None = Field(default=None, description="The candidate before its export compressed it")
+    classical: float | None = Field(default=None, description="The field's simple method on the same data")
     candidate_interval: tuple[float, float] | None = None
     production_interval: tuple[float, float] | None = None
     delta: float | None = None
@@ -177,6 +184,57 @@ class SetResult(Record):
     clusters: int
     scores: str = Field(description="Store digest of scores.jsonl: per item and system numerator, weight, prediction")
     degraded_share: float = Field(default=0.0, ge=0, le=1, description="Items clearly worse than in production")
+
+
+class ConfusionPair(Record):
+    """How often items of one label are taken for another, as shares (0..1) of the label's items.
+
+    `delta` is candidate minus production, so positive means that the candidate confuses them more often; `lower` and
+    `upper` are its one-sided bounds at the policy's alpha.
+    """
+
+    label: str
+    predicted: str
+    n: int
+    candidate: float
+    production: float | None = None
+    delta: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+
+
+class Confusion(Record):
+    """Counts of one set by label (rows) and prediction (columns; one more for what is no label)."""
+
+    set_name: str
+    origin: Origin
+    labels: tuple[str, ...]
+    candidate: tuple[tuple[int, ...], ...]
+    production: tuple[tuple[int, ...], ...] | None = None
+    pairs: tuple[ConfusionPair, ...] = Field(default=(), description="The pairs that moved most, the worst first")
+
+
+class Calibration(Record):
+    """How far a system's confidence is from its accuracy, in ten bins of equal width (Guo et al. 2017)."""
+
+    set_name: str
+    system: System
+    error: float = Field(ge=0, le=1, description="Expected calibration error")
+    bins: tuple[tuple[float, float, int], ...] = Field(description="Mean confidence, accuracy and items of each bin")
+
+
+class Compression(Record):
+    """The exported candidate against its full-precision twin on one set; positive `delta`: the export is better."""
+
+    set_name: str
+    metric: str
+    n: int
+    agreement: float = Field(ge=0, le=1, description="Share of items on which both give the same answer")
+    delta: float
+    lower: float | None
+    upper: float | None
+    size_ratio: float = Field(description="Bytes of the export over those of the twin")
+    latency_ratio: float = Field(description="Seconds per unit of the export over those of the twin")
 
 
 class SystemReport(Record):
@@ -207,6 +265,9 @@ class EvalReport(AssetRecord):
     systems: dict[System, SystemReport]
     sets: tuple[SetResult, ...]
     comparisons: tuple[Comparison, ...]
+    confusions: tuple[Confusion, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
+    compression: tuple[Compression, ...] = ()
     worst: tuple[ItemChange, ...] = ()
     best: tuple[ItemChange, ...] = ()
     scorer: str = Field(description="Name and version of the scorer and its normaliser")
@@ -256,6 +317,8 @@ class Evidence(Record):
     infra_ok: bool
     sets: tuple[SetResult, ...]
     comparisons: tuple[Comparison, ...]
+    confusions: tuple[Confusion, ...] = ()
+    compression: tuple[Compression, ...] = ()
     systems: dict[System, SystemReport]
     looks: int = Field(description="How often this golden set was looked at, this time included")
     code_version: str
