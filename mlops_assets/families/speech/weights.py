@@ -1,9 +1,8 @@
-"""Whisper weights from wherever they are - Hub, MLX folder, CTranslate2 folder, package - as one safetensors folder.
+"""Whisper weights from wherever they are - Hub, MLX folder, CTranslate2 folder - as one safetensors folder.
 
 A model folder is `weights.safetensors` and `config.json` (the model's dimensions), which mlx-whisper reads too.
 """
 
-import importlib.util
 import json
 import shutil
 import struct
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.errors import ConfigError, Corrupt, MissingExtra
+from mlops_assets.core.errors import ConfigError, Corrupt
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
@@ -35,8 +34,7 @@ _CT2_DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float1
 def write_base(source: str, out: Path) -> None:
     """Write the model folder `out` for `source`.
 
-    `source` is a Hugging Face repo id, a local folder (MLX or CTranslate2), or 'package:<module>/<folder>' for a
-    folder inside an installed package. Raises ConfigError if it is none of them, MissingExtra for an absent package.
+    `source` is a Hugging Face repo id or a local folder (MLX or CTranslate2). Raises ConfigError if it is neither.
     """
     folder = find_installed(source) or _fetch(source)
     out.mkdir(parents=True, exist_ok=True)
@@ -189,20 +187,13 @@ def _write_config(out: Path, dimensions: dict[str, int]) -> None:
 
 
 def find_installed(source: str) -> Path | None:
-    """Return the folder a source names on this machine, None for a repo id; ConfigError or MissingExtra if neither."""
-    if source.startswith("package:"):
-        module, _, inner = source.removeprefix("package:").partition("/")
-        spec = importlib.util.find_spec(module)
-        if spec is None or spec.origin is None:
-            raise MissingExtra(
-                f"The base weights '{source}' need the package {module}, which is not installed.",
-                "Install the 'demo' extra, or name a Hugging Face repo id in config.base_model.",
-            )
-        return Path(spec.origin).parent / inner
+    """Return the folder a source names on this machine, None for a repo id; ConfigError if it is neither."""
     if Path(source).is_dir():
         return Path(source)
     if source.count("/") != 1 or source.startswith(("/", ".")):
-        raise ConfigError(f"There is no folder '{source}'.", "Name a local folder or a repo id 'owner/name'.")
+        raise ConfigError(
+            f"There is no folder '{source}'.", "Run `make fetch`, or name another folder or a repo id 'owner/name'."
+        )
     return None
 
 

@@ -5,11 +5,11 @@ from mlops_assets.families.speech import FAMILY
 
 
 def test_packages_blas_and_weights_are_named_with_what_to_do() -> None:
-    checks = FAMILY.diagnose(FAMILY.Config(base_model="package:no_such_package/model"))
+    checks = FAMILY.diagnose(FAMILY.Config(base_model="no/such/folder"))
     assert [check.name for check in checks] == ["speech packages", "speech BLAS", "speech base weights"]
     assert all(check.explanation for check in checks)
     assert not checks[2].passed
-    assert "no_such_package" in checks[2].explanation
+    assert "no/such/folder" in checks[2].explanation
     assert FAMILY.diagnose(FAMILY.Config(base_model="owner/name"))[2].passed
 
 
