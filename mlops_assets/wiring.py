@@ -133,7 +133,7 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
         serving=ServingPointer(made.home, store=store),
         family=family,
         lines=functools.cache(lambda: tuple(lines(made))),
-        code_version=code_version(),
+        code_version=code_version,
         checkpoints_url=made.checkpoints_url,
     )
 
@@ -292,12 +292,16 @@ def _key(location: tuple[int | str, ...]) -> str:
 
 
 @functools.cache
-def code_version() -> str:
-    """Return the package's version and the digest of the sources that decide what a task makes of its inputs.
+def code_version(family: str) -> str:
+    """Return the package's version and the digest of the sources that decide what a task of a family makes of inputs.
 
     Not the commit: recipes and caches hold this version, and a training that was interrupted must be resumed though
-    something else was committed meanwhile; and sources that were changed and not committed are other sources.
+    something else was committed meanwhile; and sources that were changed and not committed are other sources. Not all
+    sources: a change in one family leaves the lines of the others alone.
     """
-    sources = [*PACKAGE.glob("core/*.py"), *PACKAGE.glob("families/**/*.py"), PACKAGE / "worker.py"]
-    tree = {str(path.relative_to(PACKAGE)): sha256_file(path) for path in sources}
+    own = [*PACKAGE.glob(f"families/{family}.py"), *PACKAGE.glob(f"families/{family}/**/*.py")]
+    tree = {
+        str(path.relative_to(PACKAGE)): sha256_file(path)
+        for path in [*PACKAGE.glob("core/*.py"), *own, PACKAGE / "worker.py"]
+    }
     return f"{importlib.metadata.version('mlops_assets')}+{tree_digest(tree)[:12]}"

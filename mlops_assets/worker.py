@@ -104,6 +104,7 @@ def _train(family: Family, task: TrainTask, config: BaseModel, report: Report) -
         Path(task.data), Path(task.held_out), Path(task.parent), config, task.seed, run_dir, report
     )  # fmt: skip
     family.export(run_dir / "model", run_dir / "servable", config)
+    family.companions(Path(task.data), run_dir / "model", run_dir / "companions", config, task.seed)
     return TrainResult(trained=trained)
 
 

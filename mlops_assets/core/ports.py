@@ -367,5 +367,5 @@ class Platform:
     serving: Serving
     family: Callable[[str], Family]
     lines: Callable[[], Sequence[Line]]
-    code_version: str
+    code_version: Callable[[str], str]
     checkpoints_url: str

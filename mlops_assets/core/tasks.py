@@ -45,7 +45,7 @@ class TrainTask(Record):
     held_out: str
     parent: str
     seed: int
-    run_dir: str = Field(description="Holds checkpoints; the result is in run_dir/model and run_dir/servable")
+    run_dir: str = Field(description="Holds checkpoints; results are in its model, servable and companions/<name>")
     progress: str
 
 

@@ -19,7 +19,7 @@ class BaseModel(Record):
 
 def base(platform: Platform, line: Line) -> BaseModel:
     """Return the base model of a line, made in its own process the first time; TaskFailed says why it cannot be."""
-    key = sha256_json([line.family, line.config, platform.code_version])
+    key = sha256_json([line.family, line.config, platform.code_version(line.family)])
     known = platform.home / "cache" / "base" / f"{key}.json"
     if known.exists():
         made = BaseModel.parse(known.read_bytes())

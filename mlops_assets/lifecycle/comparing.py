@@ -1,6 +1,6 @@
 """From predictions to comparisons: every metric of every set, whole and by slice, candidate against production."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.family import Family, ItemScore, MetricSpec
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.records import Comparison, Item, ItemChange, Origin, SetKind, SetResult, System
-from mlops_assets.core.statistics import Scores, compare, degraded_share
+from mlops_assets.core.statistics import Measure, Scores, compare_all, degraded_share, values
 
 MIN_SLICE_ITEMS = 5
 SHOWN_CHANGES = 5
@@ -35,53 +35,79 @@ class ScoredSet:
         scores = [self.scores[system][index][metric] for index in chosen]
         return np.array([each.numerator for each in scores]), np.array([each.weight for each in scores])
 
+    def columns(self, system: System, measures: Iterable[Measure], chosen: Sequence[int]) -> dict[str, Scores] | None:
+        """Return the columns that measures are made of; None for a system that was not measured."""
+        if system not in self.scores:
+            return None
+        names = {name for measure in measures for name in measure.columns}
+        return {name: scores for name in names if (scores := self.column(system, name, chosen)) is not None}
+
     def everything(self) -> range:
         """Return the indices of all items."""
         return range(len(self.items))
 
 
-def comparisons(scored: ScoredSet, family: Family, policy: Policy) -> list[Comparison]:
-    """Compare every metric over the set, then over each slice that has at least 5 items."""
+def measure(metric: MetricSpec) -> Measure:
+    """Return how a metric is made of the columns that `score` gives."""
+    return Measure(metric.mean_of or (metric.name,), metric.higher_is_better, metric.root)
+
+
+def item_metric(metrics: Sequence[MetricSpec], primary: MetricSpec) -> MetricSpec:
+    """Return the metric that single items are looked at by: the primary one, or the first that is no mean of others."""
+    return primary if not primary.mean_of else next(each for each in metrics if not each.mean_of)
+
+
+def comparisons(scored: ScoredSet, metrics: Sequence[MetricSpec], policy: Policy) -> list[Comparison]:
+    """Compare every metric over the set, then the sliced ones over each slice that has at least 5 items."""
     slices: dict[str | None, Sequence[int]] = {None: scored.everything()}
     for name in sorted({name for item in scored.items for name in item.slices}):
         members = [index for index, item in enumerate(scored.items) if name in item.slices]
         if len(members) >= MIN_SLICE_ITEMS:
             slices[name] = members
-    return [
-        found
-        for name, members in slices.items()
-        for metric in family.metrics
-        if (found := _comparison(scored, metric, policy, name, members)) is not None
-    ]
+    return [found for name, members in slices.items() for found in _comparisons(scored, metrics, policy, name, members)]
 
 
-def _comparison(
-    scored: ScoredSet, metric: MetricSpec, policy: Policy, slice_id: str | None, members: Sequence[int]
-) -> Comparison | None:
-    candidate = scored.column("candidate", metric.name, members)
-    if candidate is None or np.sum(candidate[1]) <= 0:
-        return None
-    found = compare(
+def _comparisons(
+    scored: ScoredSet, metrics: Sequence[MetricSpec], policy: Policy, slice_id: str | None, members: Sequence[int]
+) -> Iterator[Comparison]:
+    protected = {each.metric for each in policy.protected if each.slice == slice_id}
+    wanted = [each for each in metrics if slice_id is None or each.sliced or each.name in protected]
+    measures = {each.name: measure(each) for each in wanted}
+    candidate = scored.columns("candidate", measures.values(), members)
+    if candidate is None:
+        return
+    clusters = [scored.items[index].cluster for index in members]
+    found = compare_all(
+        measures,
         candidate,
-        scored.column("production", metric.name, members),
-        [scored.items[index].cluster for index in members],
-        higher_is_better=metric.higher_is_better,
+        scored.columns("production", measures.values(), members),
+        clusters,
         alpha=policy.alpha,
-        margin=_margin(policy, scored.kind, metric.name, slice_id),
+        margins={each.name: _margin(policy, scored.kind, each.name, slice_id) for each in wanted},
         resamples=policy.resamples,
         seed=policy.seed,
     )
-    baseline = scored.column("baseline", metric.name, members)
-    return Comparison(
-        metric=metric.name,
-        set_name=scored.name,
-        slice=slice_id,
-        higher_is_better=metric.higher_is_better,
-        unit=metric.unit,
-        baseline=None if baseline is None else float(np.sum(baseline[0]) / np.sum(baseline[1])),
-        origin=scored.origin,
-        **vars(found),
-    )
+    others = {system: _values(scored, measures, system, members) for system in ("baseline", "reference", "classical")}
+    for each in wanted:
+        if each.name in found:
+            yield Comparison(
+                metric=each.name,
+                set_name=scored.name,
+                slice=slice_id,
+                higher_is_better=each.higher_is_better,
+                unit=each.unit,
+                origin=scored.origin,
+                **{system: values.get(each.name) for system, values in others.items()},
+                **vars(found[each.name]),
+            )
+
+
+def _values(
+    scored: ScoredSet, measures: Mapping[str, Measure], system: System, members: Sequence[int]
+) -> dict[str, float]:
+    """Return the plain values of a system that is only shown beside the others; none if it was not measured."""
+    columns = scored.columns(system, measures.values(), members)
+    return values(measures, columns) if columns else {}
 
 
 def _margin(policy: Policy, kind: SetKind, metric: str, slice_id: str | None) -> float:
@@ -93,10 +119,10 @@ def _margin(policy: Policy, kind: SetKind, metric: str, slice_id: str | None) ->
     return next((each.margin for each in policy.business if each.metric == metric), policy.primary.margin)
 
 
-def set_result(scored: ScoredSet, primary: MetricSpec, scores: str) -> SetResult:
-    """Return the record of a set; `scores` is the store digest of its scores.jsonl."""
-    new = scored.column("candidate", primary.name, scored.everything())
-    old = scored.column("production", primary.name, scored.everything())
+def set_result(scored: ScoredSet, metric: MetricSpec, scores: str) -> SetResult:
+    """Return the record of a set; `scores` is the store digest of its scores.jsonl, `metric` one that items have."""
+    new = scored.column("candidate", metric.name, scored.everything())
+    old = scored.column("production", metric.name, scored.everything())
     return SetResult(
         name=scored.name,
         kind=scored.kind,
@@ -105,7 +131,7 @@ def set_result(scored: ScoredSet, primary: MetricSpec, scores: str) -> SetResult
         n=len(scored.items),
         clusters=len({item.cluster for item in scored.items}),
         scores=scores,
-        degraded_share=0.0 if new is None or old is None else degraded_share(new, old, primary.higher_is_better),
+        degraded_share=0.0 if new is None or old is None else degraded_share(new, old, metric.higher_is_better),
     )
 
 
@@ -126,16 +152,16 @@ def scores_lines(scored: ScoredSet) -> bytes:
 
 
 def changes(
-    scored: ScoredSet, family: Family, primary: MetricSpec
+    scored: ScoredSet, family: Family, metric: MetricSpec
 ) -> tuple[tuple[ItemChange, ...], tuple[ItemChange, ...]]:
-    """Return the items that lost most and those that gained most, at most 5 each, by the primary metric's numerator."""
+    """Return the items that lost most and those that gained most, at most 5 each, by a metric's numerator."""
     if not {"candidate", "production"} <= set(scored.scores):
         return (), ()
-    sign = 1.0 if primary.higher_is_better else -1.0
+    sign = 1.0 if metric.higher_is_better else -1.0
     found = []
     for index, item in enumerate(scored.items):
-        new = scored.scores["candidate"][index][primary.name].numerator
-        old = scored.scores["production"][index][primary.name].numerator
+        new = scored.scores["candidate"][index][metric.name].numerator
+        old = scored.scores["production"][index][metric.name].numerator
         if new != old:
             found.append(
                 ItemChange(

@@ -1,9 +1,9 @@
 """`evaluate`: candidate, production and baseline on the same sets, by the very bytes that would be served."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 from mlops_assets.core.dataset import read_items
 from mlops_assets.core.errors import ConfigError, NotFound, TaskFailed
@@ -11,7 +11,7 @@ from mlops_assets.core.family import Family, ItemScore, MetricSpec
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Version
 from mlops_assets.core.records import CandidateModel, EvalReport, System, SystemReport, ValidatedData
-from mlops_assets.lifecycle import comparing
+from mlops_assets.lifecycle import comparing, confusing
 from mlops_assets.lifecycle.base import base
 from mlops_assets.lifecycle.comparing import ScoredSet
 from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, evaluation_sets
@@ -107,6 +107,7 @@ def _measure(
     if served is not None:
         systems["production"] = (served.servable, served.version)
     systems["baseline"] = (base(platform, line).servable, None)
+    systems |= {name: (servable, None) for name, servable in candidate.companions.items()}
     progress = progress_file(platform, line.line, candidate.batch_id)
     measured: dict[System, Measurement] = {}
     for system, (servable, version) in systems.items():
@@ -126,20 +127,29 @@ def _report(
     measured: dict[System, Measurement],
     parents: dict[str, str],
 ) -> EvalReport:
-    primary = _primary(family, line)
-    scored = [_scored(platform, family, each, measured) for each in sets]
-    moved = [comparing.changes(each, family, primary) for each in scored]
+    config = family.Config.model_validate(line.config)
+    metrics, labels = family.metrics(config), family.labels(config)
+    primary = _primary(metrics, line)
+    single = comparing.item_metric(metrics, primary)
+    scored = [_scored(platform, family, config, each, measured) for each in sets]
+    moved = [comparing.changes(each, family, single) for each in scored]
     answered = measured["candidate"].predicted is not None
+    costs = _costs(platform, line, family, candidate.batch_id, sets, measured)
+    confusions = (confusing.confusion(each, family, labels, line.policy) for each in scored)
+    compressed = (confusing.compression(each, family, primary, line.policy, costs) for each in scored)
     return EvalReport(
         line=line.line,
         batch_id=candidate.batch_id,
         parents=parents,
-        systems=_costs(platform, line, family, candidate.batch_id, sets, measured),
+        systems=costs,
         sets=tuple(
-            comparing.set_result(each, primary, platform.store.put_bytes(comparing.scores_lines(each)))
+            comparing.set_result(each, single, platform.store.put_bytes(comparing.scores_lines(each)))
             for each in scored
         ),
-        comparisons=tuple(found for each in scored for found in comparing.comparisons(each, family, line.policy)),
+        comparisons=tuple(found for each in scored for found in comparing.comparisons(each, metrics, line.policy)),
+        confusions=tuple(each for each in confusions if each is not None),
+        calibrations=tuple(found for each in scored for found in confusing.calibrations(each, family, labels)),
+        compression=tuple(each for each in compressed if each is not None),
         worst=tuple(change for worst, _ in moved for change in worst),
         best=tuple(change for _, best in moved for change in best),
         scorer=family.scorer,
@@ -151,26 +161,30 @@ def _report(
     )
 
 
-def _primary(family: Family, line: Line) -> MetricSpec:
-    for metric in family.metrics:
+def _primary(metrics: Sequence[MetricSpec], line: Line) -> MetricSpec:
+    for metric in metrics:
         if metric.name == line.policy.primary.metric:
             return metric
-    known = ", ".join(metric.name for metric in family.metrics)
+    known = ", ".join(metric.name for metric in metrics)
     raise ConfigError(
-        f"The primary metric of {line.line} is '{line.policy.primary.metric}', which {family.name} does not have.",
+        f"The primary metric of {line.line} is '{line.policy.primary.metric}', which {line.family} models do not have.",
         f"Its metrics are: {known}.",
     )
 
 
 def _scored(
-    platform: Platform, family: Family, dataset: EvaluationDataset, measured: dict[System, Measurement]
+    platform: Platform,
+    family: Family,
+    config: BaseModel,
+    dataset: EvaluationDataset,
+    measured: dict[System, Measurement],
 ) -> ScoredSet:
     items = read_items(platform.store.folder(dataset.dataset))
     predictions: dict[System, list[JsonValue]] = {
         system: each.predicted.predictions[dataset.name] for system, each in measured.items() if each.predicted
     }
     scores: dict[System, list[dict[str, ItemScore]]] = {
-        system: family.score(items, each) for system, each in predictions.items()
+        system: family.score(items, each, config) for system, each in predictions.items()
     }
     return ScoredSet(
         name=dataset.name,

@@ -60,7 +60,9 @@ def _dataset(platform: Platform, line: Line, name: str, declared: EvaluationSet)
             f"The set '{name}' of {line.line} is missing: there is no folder {folder}.",
             "Correct its path, or fetch it (see data/README.md).",
         )
-    key = sha256_json([sha256_folder(folder), line.family, line.config, declared.origin, platform.code_version])
+    key = sha256_json(
+        [sha256_folder(folder), line.family, line.config, declared.origin, platform.code_version(line.family)]
+    )
     known = platform.home / "cache" / "evaluation" / key
     if known.exists() and platform.store.has(dataset := known.read_text(encoding="utf-8")):
         return dataset

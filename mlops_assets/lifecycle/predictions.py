@@ -108,7 +108,7 @@ def _lines(data: bytes) -> list[JsonValue]:
 
 
 def _known(platform: Platform, line: Line, servable: str, dataset: str) -> Path:
-    key = sha256_json([line.family, line.config, servable, dataset, platform.code_version])
+    key = sha256_json([line.family, line.config, servable, dataset, platform.code_version(line.family)])
     return platform.home / "cache" / "predictions" / f"{key}.json"
 
 

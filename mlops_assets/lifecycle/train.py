@@ -12,7 +12,7 @@ from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.errors import NotFound, Refused, TaskFailed
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Version
-from mlops_assets.core.records import CandidateModel, Item, Record, ValidatedData
+from mlops_assets.core.records import CandidateModel, Companion, Item, Record, ValidatedData
 from mlops_assets.core.tasks import TrainResult, TrainTask
 from mlops_assets.lifecycle.base import base
 from mlops_assets.lifecycle.failpoints import failpoint
@@ -97,7 +97,7 @@ def _recipe(platform: Platform, line: Line, data: ValidatedData, served: Version
         replay_items=line.replay_items,
         replayed=_earlier(platform, line, data.batch_id) if line.replay_items else {},
         parent_model=served.model if served else base(platform, line).model,
-        code_version=platform.code_version,
+        code_version=platform.code_version(line.family),
     )
 
 
@@ -163,6 +163,7 @@ def _candidate(
         parent_model=recipe.parent_model,
         model=platform.store.put_folder(run_dir / "model"),
         servable=platform.store.put_folder(run_dir / "servable"),
+        companions=_companions(platform, run_dir / "companions"),
         recipe=recipe.digest,
         seed=recipe.seed,
         replayed=tuple(recipe.replayed),
@@ -190,6 +191,11 @@ def _candidate(
         key=f"trained:{line.line}:{data.batch_id}:{recipe.digest}",
     )
     return candidate.model_copy(update={"mlflow_run_id": run_id})
+
+
+def _companions(platform: Platform, folder: Path) -> dict[Companion, str]:
+    names: tuple[Companion, ...] = ("reference", "classical")
+    return {name: platform.store.put_folder(folder / name) for name in names if (folder / name).is_dir()}
 
 
 def _tidy(run_dir: Path) -> None:

@@ -5,7 +5,7 @@ whatever was in the upload, and whatever became of the process that read it.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from mlops_assets.core.dataset import read_items, write_items
@@ -15,7 +15,7 @@ from mlops_assets.core.family import Checked, Leak
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import DataGates
 from mlops_assets.core.ports import Alert, Platform
-from mlops_assets.core.records import Finding, RawBatch, Severity, ValidatedData
+from mlops_assets.core.records import Finding, Item, RawBatch, Severity, ValidatedData
 from mlops_assets.lifecycle.archive import ArchiveLimits
 from mlops_assets.lifecycle.checking import Examined, examined
 from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, evaluation_sets
@@ -30,7 +30,10 @@ RULES: dict[str, tuple[str, Severity]] = {
     "VAL003": ("too many items dropped", "quarantine"),
     "VAL004": ("the checking process did not end well", "quarantine"),
     "VAL005": ("a file runs code when it is loaded", "quarantine"),
+    "VAL006": ("too few items of a label", "quarantine"),
     "VAL010": ("item is in an evaluation set", "drop"),
+    "VAL020": ("fewer items than recommended", "flag"),
+    "VAL021": ("fewer items of a label than recommended", "flag"),
 }
 FINDINGS: dict[str, str] = {code: title for code, (title, _) in RULES.items()}
 NOTHING = Checked(total=0, kept=0, findings=(), quality_score=0.0, origin="real")
@@ -67,7 +70,9 @@ def _rules(platform: Platform, line: Line, protected: Sequence[EvaluationDataset
     """Return the digest of everything a batch is checked by."""
     gates = line.policy.data.model_dump(mode="json")
     sets = {each.name: each.dataset for each in protected}
-    return sha256_json([line.family, line.config, gates, sets, ArchiveLimits().model_dump(), platform.code_version])
+    return sha256_json(
+        [line.family, line.config, gates, sets, ArchiveLimits().model_dump(), platform.code_version(line.family)]
+    )
 
 
 def _judged(
@@ -76,14 +81,16 @@ def _judged(
     checked = seen.checked or NOTHING
     leaks = _leaks(platform, line, protected, seen)
     findings, lost = _merged(checked.findings, seen.unpacked.findings)
-    findings += (_finding("VAL010", each.item, f"{each.kind}: {each.protected_item}") for each in leaks.values())
+    findings += (_finding("VAL010", leak.item, f"{leak.kind}: {leak.protected_item}") for leak, _ in leaks)
     total, kept = checked.total + lost, checked.kept - len(leaks)
     quality = round(checked.quality_score * kept / checked.kept, 2) if checked.kept else 0.0
     if seen.failure is not None:
         findings.append(_finding("VAL004", detail=seen.failure.cause or seen.failure.what))
     dataset = _store(platform, seen, findings)
+    labels = _without(checked.labels, [item for _, item in leaks])
     if seen.checked is not None and not _blocking(findings):
         findings += _gates(line.policy.data, total, kept, quality)
+        findings += _label_gates(line.policy.data, labels)
     reasons = _blocking(findings)
     lines = "".join(found.canonical_json() + "\n" for found in findings)
     return ValidatedData(
@@ -99,15 +106,18 @@ def _judged(
         quality_score=quality,
         origin=checked.origin,
         statistics=checked.statistics,
+        labels=labels,
         accepted=not reasons,
         reasons=reasons,
     )
 
 
-def _leaks(platform: Platform, line: Line, protected: Sequence[EvaluationDataset], seen: Examined) -> dict[str, Leak]:
-    """Take items that are in an evaluation set out of the dataset; return them by id."""
+def _leaks(
+    platform: Platform, line: Line, protected: Sequence[EvaluationDataset], seen: Examined
+) -> list[tuple[Leak, Item]]:
+    """Take items that are in an evaluation set out of the dataset; return them, each with what was found."""
     if seen.checked is None:
-        return {}
+        return []
     items = read_items(seen.dataset)
     guarded = [item for each in protected for item in read_items(platform.store.folder(each.dataset))]
     found = {leak.item: leak for leak in platform.family(line.family).leaks(items, guarded)}
@@ -116,7 +126,13 @@ def _leaks(platform: Platform, line: Line, protected: Sequence[EvaluationDataset
             if item.id in found and item.path is not None:
                 (seen.dataset / item.path).unlink(missing_ok=True)
         write_items(seen.dataset, (item for item in items if item.id not in found))
-    return found
+    return [(found[item.id], item) for item in items if item.id in found]
+
+
+def _without(labels: Mapping[str, int], leaked: Sequence[Item]) -> dict[str, int]:
+    """Take leaked items off the counts by label; their slices name their labels."""
+    lost = Counter(name.removeprefix("label:") for item in leaked for name in item.slices if name.startswith("label:"))
+    return {label: count - lost[label] for label, count in labels.items()}
 
 
 def _merged(checked: Sequence[Finding], unpacked: Sequence[Finding]) -> tuple[list[Finding], int]:
@@ -159,10 +175,21 @@ def _store(platform: Platform, seen: Examined, findings: list[Finding]) -> str:
 def _gates(gates: DataGates, total: int, kept: int, quality: float) -> Iterator[Finding]:
     if kept < gates.min_items:
         yield _finding("VAL001", detail=f"{kept} of at least {gates.min_items}")
+    elif kept < gates.recommended_items:
+        yield _finding("VAL020", detail=f"{kept} of {gates.recommended_items} recommended")
     if quality < gates.min_quality:
         yield _finding("VAL002", detail=f"{quality:.1f} of at least {gates.min_quality:.1f}")
     if total and (total - kept) / total > gates.max_dropped_share:
         yield _finding("VAL003", detail=f"{(total - kept) / total:.0%} of at most {gates.max_dropped_share:.0%}")
+
+
+def _label_gates(gates: DataGates, labels: Mapping[str, int]) -> Iterator[Finding]:
+    """Name every label that has too few items, and how many are missing."""
+    for label, count in labels.items():
+        if count < gates.min_per_label:
+            yield _finding("VAL006", label, f"{count} of at least {gates.min_per_label}")
+        elif count < gates.recommended_per_label:
+            yield _finding("VAL021", label, f"{count} of {gates.recommended_per_label} recommended")
 
 
 def _tell(platform: Platform, record: ValidatedData) -> None:

@@ -28,13 +28,13 @@ def open_line(folder: Path) -> tuple[Platform, Line]:
     """Open the platform under `folder` as a process finds it, with processes for tasks and a real MLflow."""
     line = baseline_line(folder)
     made = wiring.platform(wiring.Settings(root=folder, home=folder / "home"))
-    return replace(made, lines=lambda: [line], code_version="test"), line
+    return replace(made, lines=lambda: [line], code_version=lambda _: "test"), line
 
 
 def open_light_line(folder: Path) -> tuple[Platform, Line]:
     """Open the same platform with tasks in this process and a notebook for a tracker."""
     line = baseline_line(folder)
-    return replace(make_platform(folder, compute=InProcess(), lines=lambda: [line]), code_version="test"), line
+    return replace(make_platform(folder, compute=InProcess(), lines=lambda: [line]), code_version=lambda _: "test"), line
 
 
 def submit(platform: Platform, line: Line, kind: str, **changes: int) -> str:

@@ -32,9 +32,11 @@ def gather(platform: Platform, line: Line, batch_id: str, report: EvalReport) ->
         infra_ok=report.infra_ok,
         sets=report.sets,
         comparisons=report.comparisons,
+        confusions=report.confusions,
+        compression=report.compression,
         systems=report.systems,
         looks=look_number(platform, line.line, candidate.servable, report.sets),
-        code_version=platform.code_version,
+        code_version=platform.code_version(line.family),
     )
 
 

@@ -21,6 +21,7 @@ def gates(evidence: Evidence, policy: Policy) -> tuple[Check, ...]:
         *_degraded(evidence, policy),
         *_suites(evidence, policy),
         *_cost(evidence, policy),
+        *_compressed(evidence, policy),
     )
 
 
@@ -128,6 +129,29 @@ def _cost(evidence: Evidence, policy: Policy) -> Iterator[Check]:
             policy.gates.max_size_ratio,
             f"The candidate has {candidate.size_bytes:,} bytes, {{:.2f}} times production's; {{:.2f}} times is allowed",
         )
+
+
+def _compressed(evidence: Evidence, policy: Policy) -> Iterator[Check]:
+    """Hold what is served against its full-precision twin on the golden sets, where the export compressed it."""
+    golden = sets_of(evidence, "golden")
+    for each in evidence.compression:
+        if each.set_name not in golden:
+            continue
+        yield _at_least(
+            f"{each.set_name}: agreement of the export",
+            each.agreement,
+            policy.gates.min_reference_agreement,
+            f"The export answers {{:.1%}} of the {each.n} items of {each.set_name} as its full-precision twin does; "
+            "{:.1%} is needed",
+        )
+        if each.lower is not None:
+            yield _at_most(
+                f"{each.set_name}: loss of the export",
+                -each.lower,
+                policy.gates.reference_margin,
+                f"By its export the candidate may lose up to {{:.4f}} of {each.metric} on {each.set_name}; "
+                "{:.4f} is allowed",
+            )
 
 
 def _at_least(name: str, observed: float, limit: float, text: str) -> Check:

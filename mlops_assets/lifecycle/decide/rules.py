@@ -141,6 +141,12 @@ def _promotable(evidence: Evidence, policy: Policy) -> Iterator[Check]:
         explanation=f"This golden set was looked at {evidence.looks} times; its budget is {policy.looks_budget}: "
         "beyond it, add fresh items as a new golden version.",
     )
+    if not policy.auto_deploy:
+        yield Check(
+            name=f"{PROMOTABLE}: automatic deployment",
+            passed=False,
+            explanation=f"The policy of {evidence.line} asks a person to confirm every release (auto_deploy: false).",
+        )
     yield from (_gain(comparison, evidence, policy) for comparison in _golden(evidence, policy))
     for name in sets_of(evidence, "critical"):
         found = primary(evidence, policy, name)

@@ -34,7 +34,7 @@ def test_a_servable_needs_nothing_else_and_holds_no_pickle(servable: Path, tmp_p
     data = dataset(tmp_path / "data", 3)
     predictions = FAMILY.load(servable).predict([data / str(item.path) for item in read_items(data)])
     assert [set(prediction) for prediction in predictions] == [{"text", "log_probability", "no_speech"}] * 3
-    scores = FAMILY.score(read_items(data), predictions)
+    scores = FAMILY.score(read_items(data), predictions, FAMILY.Config())
     assert all(score["wer"].weight == 3 for score in scores)
 
 
@@ -62,7 +62,7 @@ def test_predictions_do_not_depend_on_order_or_neighbours(servable: Path, tmp_pa
 
 def test_the_empty_batch_gives_nothing(servable: Path) -> None:
     assert FAMILY.load(servable).predict([]) == []
-    assert FAMILY.score([], []) == []
+    assert FAMILY.score([], [], FAMILY.Config()) == []
 
 
 def test_recordings_longer_than_the_window_are_split_where_it_is_quiet(servable: Path, tmp_path: Path) -> None:
