@@ -1,52 +1,46 @@
 """`mlops demo`: the whole loop on sample data, really computed, resumed where it was stopped.
 
-Four batches go through the line one after the other: one that helps, one whose transcripts are wrong, one full of
-broken files, and one too small to tell, which waits for a person. A home that has run the demo shows its results.
+The batches of a line go through it one after the other; without a name, every line with samples has its turn, speech
+first. A line whose base weights or packages are not there is skipped with a sentence. A home that has run the demo
+shows its results.
 """
 
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from mlops_assets import wiring
-from mlops_assets.cli import progress
-from mlops_assets.cli.batches import ENDED, metric_rows
+from mlops_assets.cli import progress, tour
+from mlops_assets.cli.batches import metric_rows
 from mlops_assets.cli.context import line, platform
 from mlops_assets.cli.output import Exit, Json, answer, console, table
-from mlops_assets.core.errors import NotFound, PlatformError
+from mlops_assets.cli.samples import Sample, read_samples, with_samples
+from mlops_assets.core.errors import ConfigError, MissingExtra
 from mlops_assets.core.line import Line
-from mlops_assets.core.records import Decision, ReviewAnswer
+from mlops_assets.core.records import Decision, ReviewAnswer, ValidatedData
 from mlops_assets.lifecycle import decide, ingest, status
 
+FIRST = "speech"
 REVIEWER = "demo-reviewer"
+OVER = ("DEPLOYED", "QUARANTINED", "RELEASED", "DISCARDED", "ROLLED_BACK")
+LACKS = (ConfigError.__name__, MissingExtra.__name__)  # what a person installs or sets, before the line can run
 
 
-class Sample(BaseModel):
-    """One batch of the demo: its file under data/samples/<line>, what it shows, and how a review is answered."""
+@dataclass
+class Visit:
+    """What became of one line: its batches' ends, and why it was left early, if it was."""
 
-    model_config = ConfigDict(frozen=True)
-
-    file: str
-    shows: str
-    approve: bool | None = None
-    reason: str = ""
-
-
-SAMPLES = (
-    Sample(file="good.zip", shows="recordings with correct transcripts"),
-    Sample(file="wrong-transcripts.zip", shows="recordings whose transcripts are swapped"),
-    Sample(file="broken.zip", shows="silent, truncated and mislabelled files"),
-    Sample(
-        file="small.zip",
-        shows="too few recordings to tell",
-        approve=False,
-        reason="Eight recordings are too few to release a model on; the user is asked for more.",
-    ),
-)
+    line: Line
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    lacks: str | None = None
+    failed: str | None = None
 
 
 def demo(
@@ -54,37 +48,50 @@ def demo(
     fresh: Annotated[bool, typer.Option("--fresh", help="Move the home aside and begin anew.")] = False,
     json: Json = False,
 ) -> None:
-    """Run the whole loop on sample data: what was decided, and where to look."""
+    """Run the whole loop on sample data, for all lines or those named: what was decided, and where to look."""
     settings = wiring.settings()
     if fresh and settings.home.exists():
         aside = settings.home.with_name(f"{settings.home.name}.{datetime.now(UTC):%Y%m%d-%H%M%S}")
         settings.home.rename(aside)
         console.print(f"The old home is now {aside}.", markup=False)
-    with_samples = sorted(path.name for path in (settings.root / "data" / "samples").iterdir() if path.is_dir())
-    chosen = [line(name) for name in names or with_samples]
-    documents = [
-        _run(each, settings.root / "data" / "samples" / each.line, sample) for each in chosen for sample in SAMPLES
-    ]
-    answer(
-        [{key: value for key, value in each.items() if key != "shows"} for each in documents],
-        lambda out: _summary(out, documents),
-    )
-    if any(each["deployment_status"] is None for each in documents):
+    folder = settings.root / "data" / "samples"
+    chosen = [(each, read_samples(folder / each.line)) for each in _lines(names, folder)]
+    visits = [_visit(each, samples, folder / each.line) for each, samples in chosen]
+    answer([each for visit in visits for each in visit.documents], lambda out: _summary(out, visits))
+    if any(visit.failed for visit in visits) or not any(visit.documents for visit in visits):
         raise typer.Exit(Exit.FAILED)
 
 
-def _run(chosen: Line, folder: Path, sample: Sample) -> dict[str, Any]:
+def _lines(names: Sequence[str] | None, folder: Path) -> list[Line]:
+    if names:
+        return [line(name) for name in dict.fromkeys(names)]
+    declared = {each.line for each in platform().lines()}
+    ready = [name for name in with_samples(folder) if name in declared]
+    return [line(name) for name in sorted(ready, key=lambda name: (name != FIRST, name))]
+
+
+def _visit(chosen: Line, samples: Sequence[Sample], folder: Path) -> Visit:
+    """Take a line's samples through it, until one cannot be."""
+    visit, began = Visit(chosen), time.perf_counter()
+    for sample in samples:
+        _run(visit, sample, folder / sample.file)
+        if visit.lacks or visit.failed:
+            break
+    visit.seconds = time.perf_counter() - began
+    return visit
+
+
+def _run(visit: Visit, sample: Sample, path: Path) -> None:
     from mlops_assets.components.running import continue_batch, run_batch
 
-    path = folder / sample.file
-    if not path.exists():
-        raise NotFound(f"The sample {path} is missing.", "Restore it with `git checkout data/samples`.")
+    chosen = visit.line
     record, _ = ingest.ingest(platform(), chosen, path, contributor="demo-user", source="demo")
     console.print(f"[bold]{chosen.line}[/] {record.batch_id}  {sample.file}: {sample.shows}", highlight=False)
     before = status.show(platform(), chosen, record.batch_id)
-    if before["status"] in ENDED and before["status"] != "PENDING_REVIEW":
+    if before["status"] in OVER:
         console.print("  this home has run it before; `mlops demo --fresh` begins anew", style="dim")
-        return {**before, "shows": f"{sample.file}: {sample.shows}"}
+        visit.documents.append(before)
+        return
     with progress.bar(platform(), [(chosen, record.batch_id)]):
         outcome = run_batch(platform(), chosen, record.batch_id)
         decision = platform().records.get(chosen.line, record.batch_id, "decision")
@@ -92,11 +99,23 @@ def _run(chosen: Line, folder: Path, sample: Sample) -> dict[str, Any]:
             console.print("  waits for a person; the demo answers as one", style="yellow")
             decide.answer(platform(), decision.decision_id, _answer(sample, sample.approve))
             outcome = continue_batch(platform(), chosen, record.batch_id)
+    if outcome.kind in LACKS:
+        visit.lacks = outcome.error
+        console.print(f"  {chosen.line} is skipped: {outcome.error}", style="yellow", markup=False)
+        return
     document = status.show(platform(), chosen, record.batch_id)
-    if outcome.error and document["deployment_status"] is None:
-        raise PlatformError(f"The run of {record.batch_id} failed: {outcome.error}", "`mlops doctor` may say why.")
-    console.print(f"  {_end(document)}", markup=False)
-    return {**document, "shows": f"{sample.file}: {sample.shows}"}
+    visit.documents.append(document)
+    if _crashed(chosen, document):
+        visit.failed = outcome.error or document["status"]
+        console.print(f"  failed: {visit.failed} (`mlops doctor` may say why)", style="red", markup=False)
+    else:
+        console.print(f"  {tour.end(document)}", markup=False)
+
+
+def _crashed(chosen: Line, document: dict[str, Any]) -> bool:
+    """Say whether a batch ended otherwise than by a verdict or by what is wrong with its data."""
+    data = platform().records.get(chosen.line, document["batch_id"], "validated_data")
+    return document["verdict"] is None and not (isinstance(data, ValidatedData) and not data.accepted)
 
 
 def _answer(sample: Sample, approve: bool) -> ReviewAnswer:
@@ -104,27 +123,30 @@ def _answer(sample: Sample, approve: bool) -> ReviewAnswer:
     return ReviewAnswer(approve=approve, reviewer=REVIEWER, reason=sample.reason, answered_at=now)
 
 
-def _end(document: dict[str, Any]) -> str:
-    verdict = document["verdict"] or "quarantined for its data"
-    version = f", now v{document['version']}" if document["version"] else ""
-    return f"{verdict}: {document['deployment_status']}{version}"
-
-
-def _summary(out: Console, documents: list[dict[str, Any]]) -> None:
-    rows = []
-    for each in documents:
-        dropped = sum(each["items"]["dropped"].values()) if each["items"] else 0
-        kept = each["items"]["kept"] if each["items"] else 0
-        first = each["reasons"][0] if each["reasons"] else ""
-        rows.append((each["line"], each["batch_id"], each["shows"], f"{kept}/{kept + dropped}", _end(each), first))
-    out.print(table("What was decided", ("line", "batch", "sample", "kept", "end", "first reason"), rows))
-    for each in documents:
-        if each["metrics"] and each["version"]:
-            out.print(
-                table(f"{each['line']} v{each['version']} (batch {each['batch_id']})", *metric_rows(each["metrics"]))
-            )
-    for name in dict.fromkeys(each["line"] for each in documents):
-        roles = platform().versions.pointer(name).roles
-        out.print(f"{name} serves v{roles.get('production')}; before: v{roles.get('previous')}", markup=False)
+def _summary(out: Console, visits: Sequence[Visit]) -> None:
+    if len(visits) == 1:
+        _details(out, visits[0])
+    columns = ("line", "verdicts", "metric", "before", "after", "95 % bounds of the gain", "data", *tour.BESIDE, "s")
+    rows = [
+        (visit.line.line, *tour.cells(platform(), visit.line, visit.documents), f"{visit.seconds:.0f}")
+        for visit in visits
+    ]
+    out.print(table("The tour" if len(visits) > 1 else "In one line", columns, rows))
+    for visit in visits:
+        if visit.lacks or visit.failed:
+            word = "skipped" if visit.lacks else "failed"
+            out.print(f"{visit.line.line} {word}: {visit.lacks or visit.failed}", markup=False)
+    name = visits[0].line.line if visits else "LINE"
     out.print("Where to look: `make up` (asset graph, runs, MLflow), `mlops decisions list`, `mlops quarantine list`,")
-    out.print("`mlops versions speech`, `mlops rollback speech --reason TEXT`. Synthetic figures are marked as such.")
+    out.print(f"`mlops versions {name}`, `mlops rollback {name} --reason TEXT`. Synthetic figures are marked as such.")
+
+
+def _details(out: Console, visit: Visit) -> None:
+    columns = ("line", "batch", "kept", "end", "first reason")
+    out.print(table("What was decided", columns, [tour.batch_cells(each) for each in visit.documents]))
+    for each in visit.documents:
+        if each["metrics"] and each["version"]:
+            title = f"{each['line']} v{each['version']} (batch {each['batch_id']})"
+            out.print(table(title, *metric_rows(each["metrics"])))
+    roles = platform().versions.pointer(visit.line.line).roles
+    out.print(f"{visit.line.line} serves v{roles.get('production')}; before: v{roles.get('previous')}", markup=False)

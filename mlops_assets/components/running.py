@@ -25,11 +25,15 @@ OPENING_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """The Dagster runs that were made, whether the batch came to an end, and what went wrong on the way."""
+    """The Dagster runs that were made, whether the batch came to an end, and what went wrong on the way.
+
+    `kind` is the class of the error.
+    """
 
     run_ids: tuple[str, ...]
     success: bool
     error: str | None = None
+    kind: str | None = None
 
 
 def run_batch(
@@ -77,11 +81,11 @@ class _Runner:
         if failed is None:
             return RunOutcome(tuple(self.run_ids), success=True)
         if failed.operators or ended(self.platform, self.line, self.batch_id):
-            return RunOutcome(tuple(self.run_ids), success=False, error=failed.message)
+            return RunOutcome(tuple(self.run_ids), success=False, error=failed.message, kind=failed.kind)
         with log_file(self.instance, self.run_ids[-1]) as logs:
             held = set_aside_failed(self.platform, self.line, self.batch_id, failed, logs)
         success = self._materialize(["quarantine"]) is None
-        return RunOutcome(tuple(self.run_ids), success=success, error=held.reason)
+        return RunOutcome(tuple(self.run_ids), success=success, error=held.reason, kind=failed.kind)
 
     def _materialize(self, chain: Sequence[str]) -> Failure | None:
         definitions = dg.Definitions.merge(
