@@ -12,6 +12,10 @@ from mlops_assets.families.speech import FAMILY
 from mlops_assets.families.speech.blas import blas, pin_threads
 from mlops_assets_tests.families.speech.recordings import manifest, voice, write
 
+# Both before any test imports MLX, as the family does it: another BLAS has other last digits.
+pin_threads(0)
+blas()
+
 needs_mlx = pytest.mark.skipif(importlib.util.find_spec("mlx_whisper") is None, reason="the 'speech' extra is absent")
 DIMENSIONS = {
     "n_mels": 80,
@@ -44,8 +48,6 @@ def settings(**changes: object) -> object:
 
 def tiny(folder: Path, seed: int = 0) -> Path:
     """Write a model folder with random float16 weights."""
-    pin_threads(0)
-    blas()  # both before MLX is first imported, as the family does it: another BLAS has other last digits
     import mlx.core as mx
     from mlx.utils import tree_flatten
     from mlx_whisper.whisper import ModelDimensions, Whisper
