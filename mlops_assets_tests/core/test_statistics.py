@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, ks_2samp
+from sklearn.metrics import f1_score
 
 from mlops_assets.core.errors import PlatformError
-from mlops_assets.core.statistics import Paired, compare, degraded_share, resample_sums
+from mlops_assets.core.statistics import Measure, Paired, compare, compare_all, degraded_share, resample_sums
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 HIGHEST = 0.065
@@ -202,3 +203,84 @@ def test_degraded_share():
     assert degraded_share((new, words), (old, words), higher_is_better=False) == 0.5
     assert degraded_share(([1, 0], [1, 1]), ([1, 1], [1, 1]), higher_is_better=True) == 0.5
     assert degraded_share((old, words), (old, words), higher_is_better=False) == 0
+
+
+def labelled(seed: int, items: int = 240, right: float = 0.7) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and answers over four classes, `right` of them right."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 4, items)
+    return truth, np.where(rng.random(items) < right, truth, rng.integers(0, 4, items))
+
+
+def f1_columns(truth: np.ndarray, said: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return {
+        str(label): (2.0 * ((truth == label) & (said == label)), 1.0 * (truth == label) + (said == label))
+        for label in range(4)
+    }
+
+
+MACRO = {"macro_f1": Measure(("0", "1", "2", "3"), higher_is_better=True)}
+SETTINGS = {"alpha": 0.05, "margins": {"macro_f1": 0.02}, "resamples": 4_000, "seed": 5}
+
+
+def test_macro_f1_and_its_bounds_are_those_of_a_loop_over_scikit_learn():
+    truth, old = labelled(1)
+    new = np.where(np.random.default_rng(3).random(len(truth)) < 0.4, truth, old)
+    found = compare_all(MACRO, f1_columns(truth, new), f1_columns(truth, old), np.arange(len(truth)), **SETTINGS)
+    paired = found["macro_f1"]
+    assert paired.candidate == pytest.approx(f1_score(truth, new, average="macro"))
+    assert paired.production == pytest.approx(f1_score(truth, old, average="macro"))
+    rng = np.random.default_rng(9)
+    drawn = []
+    for _ in range(600):
+        at = rng.integers(0, len(truth), len(truth))
+        drawn.append(f1_score(truth[at], new[at], average="macro") - f1_score(truth[at], old[at], average="macro"))
+    low, high = np.quantile(drawn, [0.05, 0.95])
+    assert paired.lower == pytest.approx(low, abs=0.012)
+    assert paired.upper == pytest.approx(high, abs=0.012)
+
+
+def test_equal_systems_differ_by_nothing_in_any_metric():
+    truth, said = labelled(4)
+    columns = f1_columns(truth, said) | {"error": ((truth - said) ** 2.0, np.ones(len(truth)))}
+    measures = MACRO | {"rmse": Measure(("error",), higher_is_better=False, root=True)}
+    for paired in compare_all(measures, columns, columns, np.arange(len(truth)), **SETTINGS).values():
+        assert (paired.delta, paired.lower, paired.upper) == (0, 0, 0)
+
+
+def test_the_root_of_a_ratio_is_compared_as_a_root():
+    rng = np.random.default_rng(6)
+    new, old = rng.normal(0, 1, 500) ** 2, rng.normal(0, 1.5, 500) ** 2
+    measures = {"rmse": Measure(("error",), higher_is_better=False, root=True)}
+    weight = np.ones(500)
+    found = compare_all(measures, {"error": (new, weight)}, {"error": (old, weight)}, np.arange(500), **SETTINGS)
+    paired = found["rmse"]
+    assert paired.candidate == pytest.approx(np.sqrt(new.mean()))
+    assert paired.delta == pytest.approx(np.sqrt(old.mean()) - np.sqrt(new.mean()))
+    assert paired.lower is not None
+    assert paired.upper is not None
+    assert 0.3 < paired.lower < paired.delta < paired.upper < 0.7
+    assert paired.candidate_interval is not None
+    spread = np.std([np.sqrt(rng.choice(new, 500).mean()) for _ in range(500)])
+    assert (paired.candidate_interval[1] - paired.candidate) / 1.65 == pytest.approx(spread, rel=0.15)
+
+
+def test_a_metric_without_weight_is_left_out_and_one_that_production_lacks_has_no_difference():
+    truth, _ = labelled(7)
+    never = np.zeros(len(truth))
+    candidate = {"seen": (never + 1, never + 1), "unseen": (never, never), "new": (never + 1, never + 1)}
+    production = {"seen": (never + 1, never + 1), "unseen": (never, never), "new": (never, never)}
+    measures = {name: Measure((name,), higher_is_better=True) for name in candidate}
+    found = compare_all(measures, candidate, production, truth, **SETTINGS)
+    assert set(found) == {"seen", "new"}
+    assert found["seen"].delta == 0
+    assert (found["new"].candidate, found["new"].production, found["new"].delta) == (1, None, None)
+
+
+def test_what_is_compared_beside_it_does_not_move_a_value():
+    truth, new = labelled(8)
+    _, old = labelled(9)
+    alone = compare_all(MACRO, f1_columns(truth, new), f1_columns(truth, old), truth, **SETTINGS)["macro_f1"]
+    measures = MACRO | {name: Measure((name,), True) for name in "0123"}
+    beside = compare_all(measures, f1_columns(truth, new), f1_columns(truth, old), truth, **SETTINGS)["macro_f1"]
+    assert (alone.candidate, alone.delta) == (beside.candidate, beside.delta)
