@@ -15,6 +15,7 @@ from mlops_assets.lifecycle import comparing, confusing
 from mlops_assets.lifecycle.base import base
 from mlops_assets.lifecycle.comparing import ScoredSet
 from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, evaluation_sets
+from mlops_assets.lifecycle.examples import changed_inputs
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import ended, hold, production
 from mlops_assets.lifecycle.holdout import holdout
@@ -59,7 +60,7 @@ def evaluate(platform: Platform, line: Line, batch_id: str) -> EvalReport:
         measured = _measure(platform, line, candidate, served, {each.name: each.dataset for each in sets})
         report = _report(platform, line, family, candidate, sets, measured, parents)
         record_looks(platform, line.line, batch_id, candidate.servable, report.sets)
-        page = evaluation_page(line, candidate, report)
+        page = evaluation_page(line, candidate, report, changed_inputs(platform, report))
         run_id = platform.tracker.evaluation(line, candidate, report, page)
         report = report.model_copy(
             update={"page": platform.store.put_bytes(page.encode()), "mlflow_run_id": run_id or candidate.mlflow_run_id}

@@ -1,133 +1,154 @@
 """The evaluation page: what a person reads before believing, or overruling, a decision.
 
-One HTML file without any request to elsewhere, so that it opens from MLflow, from the artifact store and from a mail
-alike. Transcripts come from users: the template escapes every value, and no text of theirs reaches a plot. The page
-states what was measured and no verdict; wherever a figure comes from synthetic data it says so.
+It states what was measured and no verdict; wherever a figure comes from synthetic data it says so. Which systems,
+labels and calibrations there are is what the report holds: the page knows no family.
 """
 
-import base64
-import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from mlops_assets.core.line import Line
-from mlops_assets.core.records import CandidateModel, Comparison, EvalReport
+from mlops_assets.core.records import CandidateModel, Comparison, ConfusionPair, EvalReport
+from mlops_assets.lifecycle import plots
+from mlops_assets.lifecycle.examples import Inputs
+from mlops_assets.lifecycle.pages import number, percent, render
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = {"candidate": "#2a78c2", "production": "#8a8f98", "baseline": "#c9a227"}
+OF_A_CLASS = "_class_"
+OTHERS = ("reference", "classical", "baseline")
 
 
-def evaluation_page(line: Line, candidate: CandidateModel, report: EvalReport) -> str:
-    """Return the self-contained HTML page of one evaluation, plots inline."""
-    environment = Environment(
-        loader=PackageLoader("mlops_assets", "lifecycle"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "interval": _interval, "megabytes": _megabytes, "signed": _signed}
-    return environment.get_template("report.html.j2").render(
+def evaluation_page(line: Line, candidate: CandidateModel, report: EvalReport, inputs: Inputs) -> str:
+    """Return the self-contained HTML page of one evaluation; `inputs` are what can be shown of the changed items."""
+    wholes = [row for row in report.comparisons if row.slice is None]
+    primary = primary_comparison(line, report)
+    return render(
+        "report.html.j2",
         line=line,
         candidate=candidate,
         report=report,
-        primary=_primary(line, report),
-        wholes=[row for row in report.comparisons if row.slice is None],
+        inputs=inputs,
+        primary=primary,
+        classical=as_good_without_network(primary) if primary else None,
+        confused=[sentence for sentence, _ in confusion_sentences(report)],
+        others=[name for name in OTHERS if any(getattr(row, name) is not None for row in report.comparisons)],
+        wholes=[row for row in wholes if OF_A_CLASS not in row.metric],
+        classes=by_class(wholes),
         slices=[row for row in report.comparisons if row.slice and row.metric == line.policy.primary.metric],
-        intervals=base64.b64encode(intervals_png(report)).decode(),
-        curve=base64.b64encode(learning_curve_png(candidate)).decode() if candidate.curve else None,
+        intervals=plots.svg(_intervals(report), "Metrics of the systems with their intervals, per set"),
+        curve=plots.svg(_learning_curve(candidate), "Loss per step") if candidate.curve else None,
+        calibration=plots.svg(_calibration(report), "Accuracy over confidence") if report.calibrations else None,
     )
 
 
-def learning_curve_png(candidate: CandidateModel) -> bytes:
-    """Return a PNG of training and held-out loss per step; an empty picture that says so when there is no curve."""
-    figure = _figure(3.0)
-    axes = figure.subplots()
-    for name, colour, label in (
-        ("loss", COLOURS["production"], "training"),
-        ("held_out_loss", COLOURS["candidate"], "held out"),
-    ):
-        points = [(point.step, getattr(point, name)) for point in candidate.curve if getattr(point, name) is not None]
-        if points:
-            axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3, label=label)
-    if axes.lines:
-        axes.legend(frameon=False)
-        axes.set(xlabel="step", ylabel="loss")
-    else:
-        axes.text(0.5, 0.5, "no learning curve was recorded", ha="center", transform=axes.transAxes)
-        axes.set_axis_off()
-    return _png(figure)
-
-
-def intervals_png(report: EvalReport) -> bytes:
-    """Return a PNG of every whole-set metric: the systems side by side, with their intervals where there are any."""
-    rows = [row for row in report.comparisons if row.slice is None]
-    figure = _figure(1.2 + 0.55 * max(len(rows), 1))
-    axes = figure.subplots()
-    for position, row in enumerate(rows):
-        points = (
-            ("candidate", row.candidate, row.candidate_interval),
-            ("production", row.production, row.production_interval),
-            ("baseline", row.baseline, None),
-        )
-        for offset, (system, value, interval) in zip((-0.2, 0.0, 0.2), points, strict=True):
-            if value is None:
-                continue
-            if interval is not None:
-                axes.plot(interval, [position + offset] * 2, color=COLOURS[system], linewidth=3, alpha=0.45)
-            axes.plot([value], [position + offset], "o", color=COLOURS[system], label=system, markersize=6)
-    axes.set_yticks(
-        range(len(rows)), [f"{row.metric} · {row.set_name}\n{_said(row)}" for row in rows], parse_math=False
-    )
-    axes.invert_yaxis()
-    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
-    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    if handles:
-        figure.legend(handles.values(), handles.keys(), frameon=False, ncols=3, loc="outside upper center")
-    return _png(figure)
-
-
-def _figure(height: float) -> "Figure":
-    """Return a figure that belongs to no global state: reports are made in threads of a server."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(8.0, height), dpi=110, layout="constrained")
-
-
-def _png(figure: "Figure") -> bytes:
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.2)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _primary(line: Line, report: EvalReport) -> Comparison | None:
+def primary_comparison(line: Line, report: EvalReport) -> Comparison | None:
     """Return the comparison the policy decides by: the primary metric on the golden set."""
     golden = {result.name for result in report.sets if result.kind == "golden"}
     rows = (row for row in report.comparisons if row.metric == line.policy.primary.metric and row.slice is None)
     return next((row for row in rows if row.set_name in golden), None)
 
 
-def _said(row: Comparison) -> str:
-    return f"{row.n} items, {row.origin}"
+def as_good_without_network(row: Comparison) -> str | None:
+    """Return a sentence if the classical method is within the candidate's interval, or better; else None."""
+    if row.classical is None:
+        return None
+    low, high = row.candidate_interval or (row.candidate, row.candidate)
+    if row.classical < low if row.higher_is_better else row.classical > high:
+        return None
+    return (
+        f"The classical method scores as well: {row.metric} {number(row.classical)} against the candidate's "
+        f"{number(row.candidate)} on {row.set_name} ({row.n} items, {row.origin} data). "
+        "By this evidence the task does not need a network."
+    )
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+def confusion_sentences(report: EvalReport) -> Iterator[tuple[str, ConfusionPair]]:
+    """Yield a sentence for every pair of labels that the candidate confuses surely more, or surely less, often."""
+    production = report.systems.get("production")
+    before = f"v{production.version}" if production and production.version else "production"
+    for confusion in report.confusions:
+        for pair in confusion.pairs:
+            if pair.delta is None or pair.lower is None or pair.upper is None or pair.lower <= 0 <= pair.upper:
+                continue
+            yield (
+                f"The candidate confuses {pair.label} with {pair.predicted} {percent(abs(pair.delta))} "
+                f"{'more' if pair.delta > 0 else 'less'} often than {before}: {percent(pair.candidate)} against "
+                f"{percent(pair.production or 0)} of {pair.n} items of {confusion.set_name} "
+                f"(difference {100 * pair.lower:+.0f} to {100 * pair.upper:+.0f} points, {confusion.origin} data).",
+                pair,
+            )
 
 
-def _signed(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.4g}"
+def by_class(rows: list[Comparison]) -> dict[str, dict[str, dict[str, Comparison]]]:
+    """Return per-class comparisons by set, class and metric, of the metrics named '<metric>_class_<class>'."""
+    found: dict[str, dict[str, dict[str, Comparison]]] = {}
+    for row in rows:
+        metric, of_a_class, label = row.metric.partition(OF_A_CLASS)
+        if of_a_class:
+            found.setdefault(row.set_name, {}).setdefault(label, {})[metric] = row
+    return found
 
 
-def _interval(value: tuple[float, float] | None) -> str:
-    return "" if value is None else f"[{value[0]:.4g}, {value[1]:.4g}]"
+def learning_curve_png(candidate: CandidateModel) -> bytes:
+    """Return a PNG of training and held-out loss per step; an empty picture that says so when there is no curve."""
+    return plots.png(_learning_curve(candidate))
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+def intervals_png(report: EvalReport) -> bytes:
+    """Return a PNG of every whole-set metric: the systems side by side, with their intervals where there are any."""
+    return plots.png(_intervals(report))
+
+
+def _learning_curve(candidate: CandidateModel) -> "Figure":
+    figure = plots.figure(3.2)
+    (axes,) = plots.drawn(figure)
+    for name, colour, label in (
+        ("loss", plots.COLOURS["production"], "training"),
+        ("held_out_loss", plots.COLOURS["candidate"], "held out"),
+    ):
+        points = [(point.step, value) for point in candidate.curve if (value := getattr(point, name)) is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3, label=label)
+    if axes.lines:
+        plots.legend(figure)
+        plots.named(axes, x="step", y="loss")
+    else:
+        axes.text(0.5, 0.5, "no learning curve was recorded", ha="center", transform=axes.transAxes, color=plots.INK)
+        axes.set_axis_off()
+    return figure
+
+
+def _intervals(report: EvalReport) -> "Figure":
+    rows = [row for row in report.comparisons if row.slice is None and OF_A_CLASS not in row.metric]
+    figure = plots.figure(1.1 + 0.62 * max(len(rows), 1))
+    (axes,) = plots.drawn(figure)
+    for position, row in enumerate(rows):
+        points: list[tuple[str, float | None, tuple[float, float] | None]] = [
+            ("candidate", row.candidate, row.candidate_interval),
+            ("production", row.production, row.production_interval),
+            *((name, getattr(row, name), None) for name in OTHERS),
+        ]
+        present = [(system, value, interval) for system, value, interval in points if value is not None]
+        for at, (system, value, interval) in enumerate(present):
+            height = position + 0.6 * ((at + 0.5) / len(present) - 0.5)
+            if interval is not None:
+                axes.plot(interval, [height] * 2, color=plots.COLOURS[system], linewidth=3.5, alpha=0.4)
+            axes.plot([value], [height], "o", color=plots.COLOURS[system], label=system, markersize=5.5)
+    axes.set_yticks(
+        range(len(rows)),
+        [f"{row.metric} · {row.set_name}\n{row.n} items, {row.origin}" for row in rows],
+        parse_math=False,
+    )
+    axes.invert_yaxis()
+    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
+    plots.legend(figure)
+    return figure
+
+
+def _calibration(report: EvalReport) -> "Figure":
+    sets: dict[str, dict[str, tuple[tuple[float, float, int], ...]]] = {}
+    for each in report.calibrations:
+        sets.setdefault(each.set_name, {})[each.system] = each.bins
+    return plots.calibration(sets)

@@ -1,0 +1,77 @@
+"""How every page of the platform is made: one HTML file, one style, nothing loaded from elsewhere.
+
+Pages open from MLflow, from the artifact store, from a mail and from a folder alike, in light and in dark. What users
+wrote is escaped by the templates; only our own plots are put in as they are.
+"""
+
+import functools
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mlops_assets.core.digests import canonical_json
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page; `template` is a path under `lifecycle/`, and a value it names and is not given is an error."""
+    return _environment().get_template(template).render(**values)
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("mlops_assets", "lifecycle"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": number,
+        "signed": signed,
+        "interval": interval,
+        "megabytes": megabytes,
+        "duration": duration,
+        "percent": percent,
+        "day": day,
+        "plain": canonical_json,
+    }
+    return environment
+
+
+def number(value: float | None) -> str:
+    """Return a figure with four significant digits, a dash for none."""
+    return "–" if value is None else f"{value:.4g}"
+
+
+def signed(value: float | None) -> str:
+    """Return a difference with its sign and three significant digits, a dash for none."""
+    return "–" if value is None else f"{value:+.3g}"
+
+
+def interval(value: tuple[float, float] | None) -> str:
+    """Return '[low, high]', nothing for none."""
+    return "" if value is None else f"[{value[0]:.3g}, {value[1]:.3g}]"
+
+
+def megabytes(size: int) -> str:
+    """Return bytes as megabytes, small sizes as kilobytes."""
+    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the unit that people say them in."""
+    for least, unit in ((1.0, "s"), (1e-3, "ms")):
+        if seconds >= least:
+            return f"{seconds / least:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def percent(share: float) -> str:
+    """Return a share (0..1) as a percentage with one digit at most."""
+    return f"{round(100 * share, 1):g} %"
+
+
+def day(moment: str) -> str:
+    """Return date and minute of an ISO 8601 time."""
+    return moment[:16].replace("T", " ")
