@@ -80,6 +80,9 @@ class Config(BaseModel):
     personal_data: Literal["flag", "drop"] = Field(
         default="flag", description="What becomes of messages with an e-mail address, telephone or card number"
     )
+    near_duplicates: Literal["flag", "drop"] = Field(
+        default="flag", description="What becomes of messages that nearly are another one with the same label"
+    )
     near_duplicate_share: float = Field(
         default=0.8, gt=0.5, le=1, description="Share of their words (Jaccard) from which two messages are one"
     )

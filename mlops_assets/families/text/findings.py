@@ -22,7 +22,7 @@ RULES: dict[str, tuple[str, Severity]] = {
     "TXT018": ("language code cannot be read", "drop"),
     "TXT020": ("message occurs again", "drop"),
     "TXT021": ("same message, other label", "drop"),
-    "TXT022": ("nearly the same message", "drop"),
+    "TXT022": ("nearly the same message, same label", "drop"),
     "TXT023": ("personal data in the message", "drop"),
     "TXT024": ("message is a spreadsheet formula", "drop"),
     "TXT030": ("doubtful label", "flag"),
@@ -33,6 +33,7 @@ RULES: dict[str, tuple[str, Severity]] = {
     "TXT035": ("column ignored", "flag"),
     "TXT036": ("file ignored", "flag"),
     "TXT037": ("all messages have one label", "flag"),
+    "TXT039": ("nearly the same message, same label", "flag"),
     "TXT038": ("label and score disagree", "flag"),
 }
 
