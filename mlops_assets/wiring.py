@@ -105,6 +105,7 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
     from mlops_assets.adapters.database.records import SqlRecords
     from mlops_assets.adapters.database.reviews import SqlReviews
     from mlops_assets.adapters.database.versions import SqlVersions
+    from mlops_assets.adapters.judge_langchain import LangChainJudge
     from mlops_assets.adapters.process import LocalProcess
     from mlops_assets.adapters.serving_pointer import ServingPointer
     from mlops_assets.adapters.tracker_mlflow import MlflowTracker
@@ -131,6 +132,7 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
         ),
         compute=compute or LocalProcess(made.home, root=made.root),
         serving=ServingPointer(made.home, store=store),
+        judge=LangChainJudge(),
         family=family,
         lines=functools.cache(lambda: tuple(lines(made))),
         code_version=code_version,

@@ -40,6 +40,10 @@ class Busy(PlatformError):
     """Someone else holds the line; nothing was done, trying again later is right."""
 
 
+class Unavailable(PlatformError):
+    """An outside service gave no usable answer; the platform goes on without it and says so."""
+
+
 class TaskFailed(PlatformError):
     """A training or scoring process ended without a result: killed, out of memory, out of time, or crashed."""
 

@@ -1,6 +1,6 @@
 """A model line as its YAML declares it: one deployed model that keeps improving."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +23,24 @@ class Suite(EvaluationSet):
 
     name: str
     type: SuiteType
+
+
+class Judge(BaseModel):
+    """A language model that scores a sample of every batch, 0 to 10, before it may be trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(
+        pattern=r"^[a-z0-9_]+:\S+$", description="Name for LangChain's init_chat_model, such as 'openai:gpt-4o'"
+    )
+    base_url: str | None = Field(default=None, description="Address of the provider's API, for a server of your own")
+    subject: str = Field(min_length=3, description="What the items should be, such as 'clear photos of mangoes'")
+    sample: int = Field(default=8, ge=1, le=32, description="Items it is shown, chosen by hash")
+    mode: Literal["beside", "instead"] = Field(
+        default="beside",
+        description="beside: the lower of its score and that of the checks counts; instead: its score alone counts",
+    )
+    timeout_seconds: float = Field(default=30, gt=0, le=600, description="Seconds for the answer, retries included")
 
 
 class Limits(BaseModel):
@@ -49,5 +67,6 @@ class Line(BaseModel):
     holdout_share: float = Field(default=0.1, ge=0, le=0.5, description="Share of a batch kept from training")
     replay_items: int = Field(default=64, ge=0, description="Items of earlier accepted batches mixed into training")
     inbox: str | None = Field(default=None, description="Folder that is watched; default: <home>/inbox/<line>")
+    judge: Judge | None = Field(default=None, description="A model that judges the data, if any")
     limits: Limits = Limits()
     policy: Policy

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from mlops_assets.core.family import Family
-from mlops_assets.core.line import Limits, Line
+from mlops_assets.core.line import Judge, Limits, Line
 from mlops_assets.core.records import AssetRecord, CandidateModel, Decision, EvalReport, Record, ReviewAnswer
 from mlops_assets.core.tasks import Task, TaskResult
 
@@ -307,6 +307,25 @@ class Compute(Protocol):
         ...
 
 
+class Judgement(Record):
+    """What a model says of a sample of a batch."""
+
+    model: str
+    quality_score: float = Field(ge=0, le=10)
+    issues: tuple[str, ...]
+
+
+class DataJudge(Protocol):
+    """A language model that looks at images and texts."""
+
+    def judge(self, settings: Judge, items: Sequence[Path | str]) -> Judgement:
+        """Return its judgement on image files and texts; Unavailable if there is no usable answer in time.
+
+        MissingExtra and ConfigError if it cannot be asked at all.
+        """
+        ...
+
+
 class Serving(Protocol):
     """The pointer a serving process reads: which bytes are live for a line."""
 
@@ -365,6 +384,7 @@ class Platform:
     tracker: Tracker
     compute: Compute
     serving: Serving
+    judge: DataJudge
     family: Callable[[str], Family]
     lines: Callable[[], Sequence[Line]]
     code_version: Callable[[str], str]

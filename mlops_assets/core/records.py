@@ -105,6 +105,7 @@ class ValidatedData(AssetRecord):
     origin: Origin
     statistics: dict[str, float] = Field(default={}, description="Totals a person wants to see, such as seconds")
     labels: dict[str, int] = Field(default={}, description="Kept items by label, those without items included")
+    judgement: str | None = Field(default=None, description="Store digest of a model's judgement on a sample, if asked")
     accepted: bool
     reasons: tuple[Finding, ...] = Field(default=(), description="What stops the batch; empty when accepted")
     rules: str = Field(default="", description="Digest of what it was checked by: family, configuration, gates, sets")

@@ -16,6 +16,7 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.policy import DataGates
 from mlops_assets.core.ports import Alert, Platform
 from mlops_assets.core.records import Finding, Item, RawBatch, Severity, ValidatedData
+from mlops_assets.lifecycle import judging
 from mlops_assets.lifecycle.archive import ArchiveLimits
 from mlops_assets.lifecycle.checking import Examined, examined
 from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, evaluation_sets
@@ -35,7 +36,7 @@ RULES: dict[str, tuple[str, Severity]] = {
     "VAL020": ("fewer items than recommended", "flag"),
     "VAL021": ("fewer items of a label than recommended", "flag"),
 }
-FINDINGS: dict[str, str] = {code: title for code, (title, _) in RULES.items()}
+FINDINGS: dict[str, str] = {code: title for code, (title, _) in RULES.items()} | judging.RULES
 NOTHING = Checked(total=0, kept=0, findings=(), quality_score=0.0, origin="real")
 
 
@@ -70,8 +71,9 @@ def _rules(platform: Platform, line: Line, protected: Sequence[EvaluationDataset
     """Return the digest of everything a batch is checked by."""
     gates = line.policy.data.model_dump(mode="json")
     sets = {each.name: each.dataset for each in protected}
+    judge = line.judge.model_dump(mode="json") if line.judge else None
     return sha256_json(
-        [line.family, line.config, gates, sets, ArchiveLimits().model_dump(), platform.code_version(line.family)]
+        [line.family, line.config, gates, sets, judge, ArchiveLimits().model_dump(), platform.code_version(line.family)]
     )
 
 
@@ -88,8 +90,11 @@ def _judged(
         findings.append(_finding("VAL004", detail=seen.failure.cause or seen.failure.what))
     dataset = _store(platform, seen, findings)
     labels = _without(checked.labels, [item for _, item in leaks])
+    opinion = judging.SecondOpinion(quality)
     if seen.checked is not None and not _blocking(findings):
-        findings += _gates(line.policy.data, total, kept, quality)
+        opinion = judging.second_opinion(platform, line, seen.dataset, quality)
+        findings += opinion.findings
+        findings += _gates(line.policy.data, total, kept, opinion.quality)
         findings += _label_gates(line.policy.data, labels)
     reasons = _blocking(findings)
     lines = "".join(found.canonical_json() + "\n" for found in findings)
@@ -103,10 +108,11 @@ def _judged(
         kept=kept,
         dropped=_count(findings, "drop"),
         flagged=_count(findings, "flag"),
-        quality_score=quality,
+        quality_score=opinion.quality,
         origin=checked.origin,
-        statistics=checked.statistics,
+        statistics=checked.statistics | ({} if opinion.score is None else {"judge_score": opinion.score}),
         labels=labels,
+        judgement=opinion.reply,
         accepted=not reasons,
         reasons=reasons,
     )
