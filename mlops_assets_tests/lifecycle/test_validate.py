@@ -233,3 +233,32 @@ def test_nothing_is_left_in_the_work_folder_and_the_ledger_holds(
     assert entry.body["accepted"] == record.accepted
     assert platform.ledger.verify() == []
     assert json.loads(record.canonical_json())["rules"]
+
+
+def with_gates(line: Line, **gates: int) -> Line:
+    return line.model_copy(update={"policy": line.policy.model_copy(update={"data": DataGates.model_validate(gates)})})
+
+
+def test_every_label_without_enough_items_is_named_with_what_is_missing(
+    platform: Platform, line: Line, tmp_path: Path
+) -> None:
+    rows = [row for row in texts(6, 60) if row["label"] != "music"]
+    write_rows(tmp_path / "two" / "texts.jsonl", rows)
+    record = validated(platform, with_gates(line, min_per_label=10, recommended_per_label=30), tmp_path / "two")
+    assert not record.accepted
+    assert record.labels == {"music": 0, "sport": 20, "weather": 20}
+    assert [(each.code, each.item, each.detail) for each in record.reasons] == [("VAL006", "music", "0 of at least 10")]
+    assert record.flagged == {"VAL021": 2}
+
+
+def test_fewer_items_than_recommended_train_with_a_remark(platform: Platform, line: Line, tmp_path: Path) -> None:
+    asked = with_gates(line, min_items=50, recommended_items=500)
+    record = validated(platform, asked, good_batch(tmp_path / "good"))
+    assert record.accepted
+    assert record.flagged == {"VAL020": 1}
+
+
+def test_leaked_items_do_not_count_for_their_label(platform: Platform, line: Line, tmp_path: Path) -> None:
+    record = validated(platform, line, leaky_batch(tmp_path / "leaky"))
+    assert record.dropped["VAL010"] > 0
+    assert sum(record.labels.values()) == record.kept

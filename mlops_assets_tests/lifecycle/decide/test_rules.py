@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.core.policy import Gates, Policy
-from mlops_assets.core.records import Evidence, ReviewAnswer
+from mlops_assets.core.records import Compression, Evidence, ReviewAnswer
 from mlops_assets.lifecycle.decide.gates import gates
 from mlops_assets.lifecycle.decide.rules import verdict
 from mlops_assets_tests.lifecycle.decide.evidences import POLICY, comparison, evidence, set_result, with_comparison
@@ -212,3 +212,28 @@ def test_a_missing_number_is_never_approved(found: Evidence, index: int, missing
 
 def _rank(found: Evidence, policy: Policy = POLICY) -> int:
     return RANK[verdict(found, policy).verdict]
+
+
+def compressed(**changes: Any) -> Evidence:
+    values = {"set_name": "golden", "metric": "wer", "n": 120, "agreement": 0.99, "delta": -0.001, "lower": -0.004}
+    made = Compression.model_validate({**values, "upper": 0.002, "size_ratio": 0.3, "latency_ratio": 0.5, **changes})
+    return evidence(compression=(made,))
+
+
+def test_an_export_that_keeps_its_quality_passes() -> None:
+    assert verdict(compressed(), POLICY).verdict == "APPROVE"
+
+
+@pytest.mark.parametrize("changes", [{"agreement": 0.94}, {"lower": -0.03}], ids=str)
+def test_an_export_that_loses_too_much_is_rejected(changes: dict[str, float]) -> None:
+    ruling = verdict(compressed(**changes), POLICY)
+    assert ruling.verdict == "REJECT"
+    assert "xport" in ruling.reasons[0]
+    assert verdict(compressed(**changes, set_name="human"), POLICY).verdict == "APPROVE"
+
+
+def test_a_policy_may_ask_a_person_for_every_release() -> None:
+    careful = POLICY.model_copy(update={"auto_deploy": False})
+    ruling = verdict(evidence(careful), careful)
+    assert ruling.verdict == "HUMAN_REVIEW"
+    assert any("auto_deploy" in reason for reason in ruling.reasons)
