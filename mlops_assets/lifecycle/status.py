@@ -4,23 +4,15 @@ from typing import Any
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
-from mlops_assets.core.records import (
-    AssetRecord,
-    CandidateModel,
-    Decision,
-    DeployedVersion,
-    DeploymentStatus,
-    EvalReport,
-    Quarantined,
-    ValidatedData,
-)
+from mlops_assets.core.records import DeployedVersion, DeploymentStatus, EvalReport, ValidatedData
+from mlops_assets.lifecycle.history import Chain, chain
 from mlops_assets.lifecycle.release import was_rolled_back
 
 
 def show(platform: Platform, line: Line, batch_id: str) -> dict[str, Any]:
     """Return all there is to say about one batch, as JSON data; NotFound names the line's latest batches."""
     batch = platform.batches.get(line.line, batch_id)
-    made = _Records(platform, line, batch_id)
+    made = chain(platform, line, batch_id)
     decision, candidate, held = made.decision, made.candidate, made.quarantined
     return {
         "batch_id": batch_id,
@@ -45,7 +37,7 @@ def show(platform: Platform, line: Line, batch_id: str) -> dict[str, Any]:
 
 def status(platform: Platform, line: Line, batch_id: str) -> str:
     """Return how far a batch got, in one word."""
-    made = _Records(platform, line, batch_id)
+    made = chain(platform, line, batch_id)
     if made.deployed is not None:
         return "ROLLED_BACK" if _rolled_back(platform, line, made.deployed) else "DEPLOYED"
     if made.quarantined is not None:
@@ -65,7 +57,7 @@ def status(platform: Platform, line: Line, batch_id: str) -> str:
 
 def deployment_status(platform: Platform, line: Line, batch_id: str) -> DeploymentStatus | None:
     """Return the outcome in the sources' words; None while the batch is under way."""
-    made = _Records(platform, line, batch_id)
+    made = chain(platform, line, batch_id)
     if made.deployed is not None:
         return "ROLLED_BACK" if _rolled_back(platform, line, made.deployed) else made.deployed.status
     if made.quarantined is not None:
@@ -108,21 +100,6 @@ def versions(platform: Platform, line: Line) -> list[dict[str, Any]]:
     ]
 
 
-class _Records:
-    """The latest record of each asset of one batch, by kind."""
-
-    def __init__(self, platform: Platform, line: Line, batch_id: str) -> None:
-        def get(asset: str) -> AssetRecord | None:
-            return platform.records.get(line.line, batch_id, asset)
-
-        self.data = data if isinstance(data := get("validated_data"), ValidatedData) else None
-        self.candidate = made if isinstance(made := get("candidate_model"), CandidateModel) else None
-        self.report = report if isinstance(report := get("eval_report"), EvalReport) else None
-        self.decision = decision if isinstance(decision := get("decision"), Decision) else None
-        self.deployed = deployed if isinstance(deployed := get("deployed_version"), DeployedVersion) else None
-        self.quarantined = held if isinstance(held := get("quarantine"), Quarantined) else None
-
-
 def _rolled_back(platform: Platform, line: Line, deployed: DeployedVersion) -> bool:
     """Say whether a version was rolled back from and does not serve again."""
     live = platform.versions.pointer(line.line).roles.get("production")
@@ -133,7 +110,7 @@ def _items(data: ValidatedData | None) -> dict[str, Any] | None:
     return {"total": data.total, "kept": data.kept, "dropped": data.dropped} if data else None
 
 
-def _reasons(made: _Records) -> list[str]:
+def _reasons(made: Chain) -> list[str]:
     if made.decision is not None:
         return list(made.decision.reasons)
     if made.data is not None and made.data.reasons:
