@@ -78,19 +78,22 @@ class Settings(BaseSettings):
 
 def settings(**changes: Any) -> Settings:
     """Read the environment and .env; ConfigError names the variable that is unknown or wrong."""
-    root = Path(os.environ.get(f"{PREFIX}ROOT", PACKAGE.parent))
-    dotenv = root / ".env"
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    given = {name for name in (*os.environ, *dotenv_values(dotenv)) if name.upper().startswith(PREFIX)}
+    given = {name for name in (*os.environ, *dotenv_values(dotenv())) if name.upper().startswith(PREFIX)}
     if unknown := sorted(name for name in given if name.upper() not in known):
         raise ConfigError(f"Unknown setting {', '.join(unknown)}.", f"The settings are: {', '.join(sorted(known))}.")
     try:
-        return Settings(_env_file=dotenv, **changes)  # pyright: ignore[reportCallIssue]
+        return Settings(_env_file=dotenv(), **changes)  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
         problems = "; ".join(f"{PREFIX}{_key(each['loc']).upper()}: {each['msg']}" for each in error.errors())
         raise ConfigError(
-            f"A setting is wrong. {problems}.", f"Correct it in the environment or in {dotenv}."
+            f"A setting is wrong. {problems}.", f"Correct it in the environment or in {dotenv()}."
         ) from None
+
+
+def dotenv() -> Path:
+    """Return where the project's .env is, or would be."""
+    return Path(os.environ.get(f"{PREFIX}ROOT", PACKAGE.parent)) / ".env"
 
 
 def platform(chosen: Settings | None = None, *, compute: Compute | None = None) -> Platform:

@@ -1,8 +1,10 @@
 """The `mlops` command: one module per noun, assembled here."""
 
 import typer
+from dotenv import load_dotenv
 
-from mlops_assets.cli import batches, decisions, demo, doctor, lines, quarantine, reviews, up, versions
+from mlops_assets import wiring
+from mlops_assets.cli import batches, decisions, demo, doctor, exports, lines, quarantine, reviews, up, versions
 from mlops_assets.cli.output import fail
 from mlops_assets.core.errors import PlatformError
 
@@ -25,6 +27,7 @@ app.command("status")(batches.status)
 app.command("versions")(versions.versions)
 app.command("lineage")(versions.lineage)
 app.command("rollback")(versions.rollback)
+app.command("export")(exports.export)
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(lines.policy, name="policy")
@@ -32,7 +35,11 @@ app.add_typer(quarantine.app, name="quarantine")
 
 
 def main() -> None:
-    """Run the command; a platform error becomes a sentence and an exit code."""
+    """Run the command; a platform error becomes a sentence and an exit code.
+
+    The project's .env counts for all that runs below: a line's YAML, the keys of a data judge, the workers.
+    """
+    load_dotenv(wiring.dotenv())
     try:
         app()
     except PlatformError as error:

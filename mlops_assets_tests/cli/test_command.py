@@ -144,6 +144,14 @@ def test_a_misspelt_setting_is_named(shell: Shell):
     assert "MLOPS_HOEM" in done.document["error"]
 
 
+def test_what_dotenv_says_reaches_a_lines_yaml(tmp_path: Path):
+    line = baseline_line(tmp_path, description="{{ env('WHOSE_TOPICS') }}")
+    declare(tmp_path / "lines", line)
+    (tmp_path / ".env").write_text("WHOSE_TOPICS=ours\n")
+    done = Shell(tmp_path)("policy", "show", "topics", "--json", MLOPS_ROOT=str(tmp_path))
+    assert done.code == 0, done.err
+
+
 def test_a_review_is_answered_once_and_not_by_the_contributor(own_shell: Shell):
     decision = own_shell("reviews", "list", "--json").document[0]["decision_id"]
     own = own_shell("reviews", "approve", decision[:10], "--reason", "mine", "--reviewer", "ada")
