@@ -7,7 +7,9 @@ import numpy as np
 from pydantic import JsonValue
 
 from mlops_assets.core.digests import canonical_json
+from mlops_assets.core.errors import ConfigError
 from mlops_assets.core.family import Family, ItemScore, MetricSpec
+from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.records import Comparison, Item, ItemChange, Origin, SetKind, SetResult, System
 from mlops_assets.core.statistics import Measure, Scores, compare_all, degraded_share, values
@@ -50,6 +52,18 @@ class ScoredSet:
 def measure(metric: MetricSpec) -> Measure:
     """Return how a metric is made of the columns that `score` gives."""
     return Measure(metric.mean_of or (metric.name,), metric.higher_is_better, metric.root)
+
+
+def primary_metric(metrics: Sequence[MetricSpec], line: Line) -> MetricSpec:
+    """Return the metric that decides; ConfigError names those there are."""
+    for metric in metrics:
+        if metric.name == line.policy.primary.metric:
+            return metric
+    known = ", ".join(metric.name for metric in metrics)
+    raise ConfigError(
+        f"The primary metric of {line.line} is '{line.policy.primary.metric}', which {line.family} models do not have.",
+        f"Its metrics are: {known}.",
+    )
 
 
 def item_metric(metrics: Sequence[MetricSpec], primary: MetricSpec) -> MetricSpec:

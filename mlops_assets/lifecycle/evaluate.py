@@ -1,13 +1,13 @@
 """`evaluate`: candidate, production and baseline on the same sets, by the very bytes that would be served."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, JsonValue
 
 from mlops_assets.core.dataset import read_items
-from mlops_assets.core.errors import ConfigError, NotFound, TaskFailed
-from mlops_assets.core.family import Family, ItemScore, MetricSpec
+from mlops_assets.core.errors import NotFound, TaskFailed
+from mlops_assets.core.family import Family, ItemScore
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Version
 from mlops_assets.core.records import CandidateModel, EvalReport, System, SystemReport, ValidatedData
@@ -130,7 +130,7 @@ def _report(
 ) -> EvalReport:
     config = family.Config.model_validate(line.config)
     metrics, labels = family.metrics(config), family.labels(config)
-    primary = _primary(metrics, line)
+    primary = comparing.primary_metric(metrics, line)
     single = comparing.item_metric(metrics, primary)
     scored = [_scored(platform, family, config, each, measured) for each in sets]
     moved = [comparing.changes(each, family, single) for each in scored]
@@ -159,17 +159,6 @@ def _report(
         alpha=line.policy.alpha,
         resamples=line.policy.resamples,
         seed=line.policy.seed,
-    )
-
-
-def _primary(metrics: Sequence[MetricSpec], line: Line) -> MetricSpec:
-    for metric in metrics:
-        if metric.name == line.policy.primary.metric:
-            return metric
-    known = ", ".join(metric.name for metric in metrics)
-    raise ConfigError(
-        f"The primary metric of {line.line} is '{line.policy.primary.metric}', which {line.family} models do not have.",
-        f"Its metrics are: {known}.",
     )
 
 
