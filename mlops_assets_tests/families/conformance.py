@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
+from typing_extensions import get_protocol_members
 
 from mlops_assets import families, wiring
 from mlops_assets.adapters.executable_content import executable_content
@@ -122,7 +123,9 @@ class Prepared:
 
 
 def keeps_the_protocol(it: Prepared) -> None:
-    assert isinstance(it.family, Family)
+    """`FAMILY` has all that `core.family.Family` names, metrics with names of their own, and codes such as 'TXT001'."""
+    absent = sorted(name for name in get_protocol_members(Family) if not hasattr(it.family, name))
+    assert not absent, f"FAMILY lacks {', '.join(absent)}; core/family.py says what each promises"
     assert it.family.name == it.name
     metrics = it.family.metrics(it.config)
     names = [metric.name for metric in metrics]
@@ -135,15 +138,18 @@ def keeps_the_protocol(it: Prepared) -> None:
 
 
 def refuses_unknown_config(it: Prepared) -> None:
+    """`Config` refuses keys that it does not know (extra='forbid'): a typo in a line's YAML is an error."""
     with pytest.raises(ValidationError, match="no_such_key"):
         it.family.Config.model_validate({**it.values, "no_such_key": 1})
 
 
 def describes_its_config(it: Prepared) -> None:
+    """Every field of `Config` has a description."""
     assert [name for name, field in it.family.Config.model_fields.items() if not field.description] == []
 
 
 def survives_the_empty_batch(it: Prepared) -> None:
+    """`check` of a folder without files keeps nothing and gives one finding, of severity 'quarantine'."""
     (it.folder / "nothing").mkdir()
     checked, data = it.check(it.folder / "nothing", "from_nothing")
     assert (checked.total, checked.kept) == (0, 0)
@@ -154,6 +160,7 @@ def survives_the_empty_batch(it: Prepared) -> None:
 
 
 def check_keeps_good_items(it: Prepared) -> None:
+    """`check` keeps every item of the example's batch, with an id, a cluster, a target and its file; quality >= 7."""
     checked, data = it.check(it.batch, "kept")
     items = read_items(data)
     assert checked.total == checked.kept == len(items) > 0
@@ -166,6 +173,7 @@ def check_keeps_good_items(it: Prepared) -> None:
 
 
 def check_is_deterministic(it: Prepared) -> None:
+    """`check` of the same batch twice finds the same and writes the same dataset."""
     first, data = it.check(it.batch, "once")
     second, again = it.check(it.batch, "twice")
     assert first == second
@@ -173,12 +181,14 @@ def check_is_deterministic(it: Prepared) -> None:
 
 
 def check_leaves_the_batch_alone(it: Prepared) -> None:
+    """`check` writes nothing into the batch."""
     before = sha256_folder(it.batch)
     it.check(it.batch, "aside")
     assert sha256_folder(it.batch) == before
 
 
 def finds_leaks(it: Prepared) -> None:
+    """`leaks` calls equal items 'exact', names no strangers, and knows 95 % of the disguised items again."""
     again = it.family.leaks(it.items, it.items)
     assert {leak.item for leak in again} == {item.id for item in it.items}
     assert {leak.kind for leak in again} == {"exact"}
@@ -191,6 +201,7 @@ def finds_leaks(it: Prepared) -> None:
 
 
 def trains_and_improves_its_loss(it: Prepared) -> None:
+    """`train` reports its steps as stage 'train', writes `run_dir/model`, and its last loss is below its first."""
     trained, model, progress = it.trained
     losses = [point.loss for point in trained.curve if point.loss is not None]
     assert losses[-1] < losses[0]
@@ -202,10 +213,12 @@ def trains_and_improves_its_loss(it: Prepared) -> None:
 
 
 def repeats_to_same_digest(it: Prepared) -> None:
+    """`train` with the same arguments writes the same bytes."""
     assert sha256_folder(it.train("again")[1]) == sha256_folder(it.trained[1])
 
 
 def resumes_to_same_digest(it: Prepared) -> None:
+    """`train`, killed past its middle and called again, goes on from a checkpoint to the same bytes and curve."""
     run_dir = it.folder / "killed"
     run_dir.mkdir()
     arguments = (it.name, json.dumps(it.values), *map(str, (it.data, it.held_out, it.parent, run_dir, SEED)))
@@ -222,17 +235,20 @@ def resumes_to_same_digest(it: Prepared) -> None:
 
 
 def export_agrees_with_trained_model(it: Prepared) -> None:
+    """`export` writes the trained model: the example works its answers out by itself; twice gives the same bytes."""
     it.example.agrees(it.trained[1], it.servable, it.data, it.items)
     it.family.export(it.trained[1], it.folder / "servable_again", it.config)
     assert sha256_folder(it.folder / "servable_again") == sha256_folder(it.servable)
 
 
 def base_can_be_exported_and_served(it: Prepared) -> None:
+    """What `base` writes can be exported, loaded and asked."""
     it.family.export(it.parent, it.folder / "base_servable", it.config)
     assert len(it.family.load(it.folder / "base_servable").predict(it.inputs[:2])) == 2
 
 
 def predictor_is_deterministic(it: Prepared) -> None:
+    """A predictor gives the same JSON twice, and once more when it is loaded anew."""
     predictor = it.family.load(it.servable)
     first = predictor.predict(it.inputs)
     assert predictor.predict(it.inputs) == first
@@ -241,6 +257,7 @@ def predictor_is_deterministic(it: Prepared) -> None:
 
 
 def predictor_indifferent_to_batching(it: Prepared) -> None:
+    """A prediction does not depend on what else is predicted with it, or in which order."""
     predictor = it.family.load(it.servable)
     together = predictor.predict(it.inputs)
     assert [predictor.predict([each])[0] for each in it.inputs] == together
@@ -248,11 +265,13 @@ def predictor_indifferent_to_batching(it: Prepared) -> None:
 
 
 def predicts_nothing_for_nothing(it: Prepared) -> None:
+    """`predict([])` and `score` of nothing are empty lists."""
     assert it.family.load(it.servable).predict([]) == []
     assert it.family.score([], [], it.config) == []
 
 
 def score_is_ratio_of_sums(it: Prepared) -> None:
+    """`score` gives every metric that is no mean a numerator and a weight; targets as predictions score perfectly."""
     perfect = it.family.score(it.items, [item.target for item in it.items], it.config)
     for metric in it.family.metrics(it.config):
         for name in metric.mean_of or (metric.name,):
@@ -276,6 +295,7 @@ def score_is_made_cluster_by_cluster(it: Prepared) -> None:
 
 
 def labels_are_what_is_shown(it: Prepared) -> None:
+    """With `labels`: `show` gives one of them, `check` counts them, and predictions have a `confidence` in 0..1."""
     labels = it.family.labels(it.config)
     if not labels:
         return
@@ -290,6 +310,7 @@ def labels_are_what_is_shown(it: Prepared) -> None:
 
 
 def companions_can_be_served(it: Prepared) -> None:
+    """`companions` writes nothing but 'reference' and 'classical', the same twice, and `load` reads them."""
     out = it.folder / "companions"
     it.family.companions(it.data, it.trained[1], out, it.config, SEED)
     made = sorted(path.name for path in out.iterdir()) if out.exists() else []
@@ -305,6 +326,7 @@ def companions_can_be_served(it: Prepared) -> None:
 
 
 def writes_no_pickle(it: Prepared) -> None:
+    """Datasets, models and servables hold no pickle or other file that runs code when it is loaded."""
     for folder in (it.data, it.parent, it.trained[1], it.servable):
         files = [path for path in folder.rglob("*") if path.is_file()]
         assert files
@@ -319,6 +341,7 @@ def serves_from_anywhere(it: Prepared) -> None:
 
 
 def training_leaves_its_inputs_alone(it: Prepared) -> None:
+    """`train` writes nothing into its data or its parent."""
     assert sha256_file(it.data / "items.jsonl") == sha256_file(it.check(it.batch, "fresh")[1] / "items.jsonl")
     before = [sha256_folder(folder) for folder in (it.data, it.held_out, it.parent)]
     it.train("once_more")
@@ -326,6 +349,7 @@ def training_leaves_its_inputs_alone(it: Prepared) -> None:
 
 
 def import_is_light(it: Prepared) -> None:
+    """Importing the family imports no framework: heavy packages are imported inside the methods that use them."""
     code = (
         f"import sys, {families.__name__}.{it.name} as family; family.FAMILY; "
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
@@ -334,6 +358,7 @@ def import_is_light(it: Prepared) -> None:
 
 
 def diagnoses_itself(it: Prepared) -> None:
+    """`diagnose` gives checks with a name and an explanation that says what to do."""
     assert all(check.name and check.explanation for check in it.family.diagnose(it.config))
 
 
@@ -364,6 +389,14 @@ CHECKS: tuple[Callable[[Prepared], None], ...] = (
     import_is_light,
     diagnoses_itself,
 )
+
+
+def hold_to(check: Callable[[Prepared], None], it: Prepared) -> None:
+    """Run a check; a failure begins with what the check asks for."""
+    try:
+        check(it)
+    except (Exception, pytest.fail.Exception) as error:
+        raise AssertionError(f"{check.__doc__}\n{type(error).__name__}: {error}") from error
 
 
 def names() -> list[str]:
