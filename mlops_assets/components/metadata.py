@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.components.waveforms import waveforms_png
+from mlops_assets.components.samples import samples
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import (
@@ -58,7 +58,6 @@ def _(record: ValidatedData, platform: Platform, line: Line) -> Metadata:
         {"code": code, "reason": title, "what happens": severity, "times": times}
         for (code, title, severity), times in counts.most_common()
     ]
-    pictures = waveforms_png(platform.store.folder(record.dataset))
     return {
         "accepted": record.accepted,
         "kept": record.kept,
@@ -68,7 +67,8 @@ def _(record: ValidatedData, platform: Platform, line: Line) -> Metadata:
         "origin": record.origin,
         **{f"sum of {name}": value for name, value in record.statistics.items()},
         **({"discards by reason": table(rows)} if rows else {}),
-        **({"sample waveforms": picture(pictures)} if pictures else {}),
+        **({"items by label": table(_by_label(record.labels))} if record.labels else {}),
+        **samples(platform.store.folder(record.dataset)),
         **(
             {"stopped because": _bullets([f"{r.code} {r.title} {r.detail}" for r in record.reasons])}
             if record.reasons
@@ -102,6 +102,7 @@ def _(record: EvalReport, platform: Platform, line: Line) -> Metadata:
         **_headline(record, line.policy.primary.metric),
         "metrics": table([_compared(each) for each in whole]),
         "intervals": picture(intervals_png(record)),
+        **_classes(record),
         **({"worst items": table([_changed(each) for each in record.worst])} if record.worst else {}),
         **({"best items": table([_changed(each) for each in record.best])} if record.best else {}),
         "scorer": record.scorer,
@@ -191,6 +192,7 @@ def _compared(each: Comparison) -> dict[str, str | int]:
         "set": each.set_name,
         "metric": each.metric,
         "baseline": number(each.baseline),
+        "classical": number(each.classical),
         "production": number(each.production),
         "candidate": number(each.candidate),
         "interval": f"{number(low)} to {number(high)}" if low is not None else "",
@@ -200,6 +202,48 @@ def _compared(each: Comparison) -> dict[str, str | int]:
         "n": each.n,
         "data": each.origin,
     }
+
+
+def _by_label(labels: Mapping[str, int]) -> list[dict[str, str | int]]:
+    return [{"label": label, "items": count} for label, count in labels.items()]
+
+
+def _classes(record: EvalReport) -> Metadata:
+    """Return what is confused, how far confidence is from accuracy, and what compression cost, where it was counted."""
+    pairs = [
+        {
+            "set": each.set_name,
+            "label": pair.label,
+            "taken for": pair.predicted,
+            "before": _share(pair.production),
+            "after": _share(pair.candidate),
+            "change": "" if pair.delta is None else f"{pair.delta:+.1%}",
+            "from": _share(pair.lower),
+            "to": _share(pair.upper),
+            "n": pair.n,
+        }
+        for each in record.confusions
+        for pair in each.pairs
+    ]
+    calibrated = [
+        {"set": each.set_name, "system": each.system, "calibration error": each.error} for each in record.calibrations
+    ]
+    compressed = [
+        {
+            "set": each.set_name,
+            "agreement": _share(each.agreement),
+            f"change in {each.metric}": f"{each.delta:+.4f}",
+            "size": f"{each.size_ratio:.2f} of full precision",
+            "latency": f"{each.latency_ratio:.2f} of full precision",
+        }
+        for each in record.compression
+    ]
+    found = {"confusions that moved": pairs, "calibration": calibrated, "compression": compressed}
+    return {name: table(rows) for name, rows in found.items() if rows}
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
 
 
 def _changed(each: ItemChange) -> dict[str, str | float]:
