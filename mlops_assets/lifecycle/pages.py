@@ -9,8 +9,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mlops_assets.core.digests import canonical_json
-
 
 def render(template: str, **values: Any) -> str:
     """Return a page; `template` is a path under `lifecycle/`, and a value it names and is not given is an error."""
@@ -34,7 +32,6 @@ def _environment() -> Environment:
         "duration": duration,
         "percent": percent,
         "day": day,
-        "plain": canonical_json,
     }
     return environment
 
@@ -55,7 +52,9 @@ def interval(value: tuple[float, float] | None) -> str:
 
 
 def megabytes(size: int) -> str:
-    """Return bytes as megabytes, small sizes as kilobytes."""
+    """Return bytes as megabytes, small sizes in a smaller unit."""
+    if size < 1000:
+        return f"{size} bytes"
     return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
 
 
