@@ -35,7 +35,7 @@ def verdict(evidence: Evidence, policy: Policy, review: ReviewAnswer | None = No
     failed = [gate.explanation for gate in applied if not gate.passed]
     if failed:
         seen = [f"{_change(each)}." for each in _golden(evidence, policy)]
-        return Ruling(verdict="REJECT", reasons=(*failed, *seen), gates=applied)
+        return Ruling(verdict="REJECT", reasons=(*failed, *seen, *_confused(evidence)), gates=applied)
     checks = statistics(evidence, policy)
     ruling = _rule(evidence, policy, applied, checks)
     if ruling.verdict != "HUMAN_REVIEW" or review is None:
@@ -60,14 +60,14 @@ def _rule(evidence: Evidence, policy: Policy, applied: tuple[Check, ...], checks
 
     blocked = failed(JUDGEABLE)
     if not blocked and (worse := failed(NOT_WORSE)):
-        return Ruling(verdict="REJECT", reasons=worse, gates=applied, statistics=checks)
+        return Ruling(verdict="REJECT", reasons=(*worse, *_confused(evidence)), gates=applied, statistics=checks)
     doubts = blocked + failed(PROMOTABLE)
     if not doubts:
         gains = tuple(
             check.explanation for check in checks if check.passed and check.name.startswith(f"{PROMOTABLE}: gain")
         )
         return Ruling(verdict="APPROVE", reasons=gains, gates=applied, statistics=checks)
-    reasons = (*doubts, *_power(evidence, policy))
+    reasons = (*doubts, *_confused(evidence), *_power(evidence, policy))
     question = f"Shall batch {evidence.batch_id} replace {_served(evidence)} of {evidence.line}? " + " ".join(reasons)
     return Ruling(verdict="HUMAN_REVIEW", reasons=reasons, gates=applied, statistics=checks, question=question)
 
@@ -215,6 +215,19 @@ def _power(evidence: Evidence, policy: Policy) -> Iterator[str]:
             yield f"{found}; to find the margin of {policy.primary.margin:.4f} it needs {more} more items."
         else:
             yield f"{found}."
+
+
+def _confused(evidence: Evidence) -> Iterator[str]:
+    """Name the confusion that grew most on each golden set, if it surely grew."""
+    golden = sets_of(evidence, "golden")
+    for each in evidence.confusions:
+        grown = (pair for pair in each.pairs if pair.lower is not None and pair.lower > 0)
+        pair = next(grown, None) if each.set_name in golden else None
+        if pair is not None and pair.production is not None and pair.delta is not None:
+            yield (
+                f"It takes {pair.label} for {pair.predicted} {pair.delta:.0%} more often than {_served(evidence)}: "
+                f"{pair.candidate:.0%} of {pair.n} items instead of {pair.production:.0%}."
+            )
 
 
 def _golden(evidence: Evidence, policy: Policy) -> list[Comparison]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.core.policy import Gates, Policy
-from mlops_assets.core.records import Compression, Evidence, ReviewAnswer
+from mlops_assets.core.records import Compression, Confusion, ConfusionPair, Evidence, ReviewAnswer
 from mlops_assets.lifecycle.decide.gates import gates
 from mlops_assets.lifecycle.decide.rules import verdict
 from mlops_assets_tests.lifecycle.decide.evidences import POLICY, comparison, evidence, set_result, with_comparison
@@ -237,3 +237,17 @@ def test_a_policy_may_ask_a_person_for_every_release() -> None:
     ruling = verdict(evidence(careful), careful)
     assert ruling.verdict == "HUMAN_REVIEW"
     assert any("auto_deploy" in reason for reason in ruling.reasons)
+
+
+def test_a_rejection_names_the_confusion_that_grew() -> None:
+    grown = {"label": "verde", "predicted": "hoja", "n": 40, "candidate": 0.25, "production": 0.1, "delta": 0.15}
+    pair = ConfusionPair.model_validate({**grown, "lower": 0.04, "upper": 0.27})
+    counts = ((30, 10, 0), (0, 40, 0))
+    confusion = Confusion(
+        set_name="golden", origin="synthetic", labels=("verde", "hoja"), candidate=counts, pairs=(pair,)
+    )
+    ruling = verdict(evidence(infra_ok=False, confusions=(confusion,)), POLICY)
+    said = "It takes verde for hoja 15% more often than version 1: 25% of 40 items instead of 10%."
+    assert said in ruling.reasons
+    unsure = confusion.model_copy(update={"pairs": (pair.model_copy(update={"lower": -0.01}),)})
+    assert said not in verdict(evidence(infra_ok=False, confusions=(unsure,)), POLICY).reasons
