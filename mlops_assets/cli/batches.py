@@ -16,6 +16,7 @@ from mlops_assets.core.records import ASSETS
 from mlops_assets.lifecycle import ingest
 from mlops_assets.lifecycle import status as lifecycle_status
 
+CLASS = "_class_"
 ENDED = ("DEPLOYED", "REJECTED", "QUARANTINED", "PENDING_REVIEW", "ROLLED_BACK")
 
 
@@ -120,6 +121,9 @@ def describe(out: Console, document: dict[str, Any]) -> None:
         out.print(f"items: {items['kept']} kept, dropped: {dropped}; quality {document['quality_score']:.1f}/10")
     if document["metrics"]:
         out.print(table("", *metric_rows(document["metrics"])))
+        columns, rows = class_rows(document["metrics"])
+        if rows:
+            out.print(table("By class, on the golden set (production > candidate)", columns, rows))
     for reason in document["reasons"]:
         out.print(f"- {reason}", markup=False)
     for key in ("verdict", "deployment_status", "version", "decision_id", "quarantine_path", "mlflow_run_id"):
@@ -128,15 +132,29 @@ def describe(out: Console, document: dict[str, Any]) -> None:
 
 
 def metric_rows(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[list[object]]]:
-    """Return the columns and rows of a metrics table; figures from synthetic data say so."""
-    columns = ("metric", "baseline", "production", "candidate", "gain", "95 % bounds", "n", "data")
+    """Return the columns and rows of a metrics table, classes left out; figures from synthetic data say so."""
+    columns = ("metric", "baseline", "classical", "production", "candidate", "gain", "95 % bounds", "n", "data")
     rows: list[list[object]] = []
     for name, each in metrics.items():
-        systems = [_figure(each[key]) for key in ("baseline", "production", "candidate")]
+        if CLASS in name:
+            continue
+        systems = [_figure(each[key]) for key in ("baseline", "classical", "production", "candidate")]
         bounds = "" if each["lower"] is None else f"{each['lower']:+.3f} .. {each['upper']:+.3f}"
         gain = None if each["delta"] is None else f"{each['delta']:+.3f}"
         rows.append([name, *systems, gain, bounds, each["n"], each["origin"]])
     return columns, rows
+
+
+def class_rows(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[list[object]]]:
+    """Return the columns and rows of a table of the golden set's classes; no rows where there are none."""
+    found: dict[str, dict[str, str]] = {}
+    for name, each in metrics.items():
+        metric, is_class, label = name.partition(CLASS)
+        if is_class and "/" not in metric:
+            moved = f"{_figure(each['production'])} > {_figure(each['candidate'])}"
+            found.setdefault(label, {})[metric] = moved
+    columns = ("class", *dict.fromkeys(metric for row in found.values() for metric in row))
+    return columns, [[label, *(row.get(metric, "-") for metric in columns[1:])] for label, row in found.items()]
 
 
 def _figure(value: float | None) -> str:
