@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mlops_assets.core.dataset import read_items
 from mlops_assets.core.records import Item
 from mlops_assets.families.text.augment import augmented
 from mlops_assets.families.text.config import NO_LABEL, Config
+from mlops_assets.families.text.weights import reach
 
 MOST_REPEATS = 20
 _CHUNK = 8
@@ -25,7 +26,9 @@ _CHUNK = 8
 class Examples:
     """Messages as token ids, and the probability of every label that is held to be right, (items, labels) float32."""
 
-    def __init__(self, items: Sequence[Item], tokenizer: PreTrainedTokenizerBase, config: Config, seed: int) -> None:
+    def __init__(
+        self, items: Sequence[Item], tokenizer: PreTrainedTokenizerBase, longest: int, config: Config, seed: int
+    ) -> None:
         usable = [item for item in items if wanted(item, config) is not None]
         copies = 1 + (config.augmentation.copies if seed >= 0 else 0)
         texts = [
@@ -36,13 +39,10 @@ class Examples:
         self.items = len(usable)
         self.names = [str(item.target) for item in usable] * copies
         self.targets = np.array([wanted(item, config) for item in usable] * copies, np.float32)
-        longest = reach(tokenizer, config.max_length)
-        self.tokens: list[list[int]] = (
-            tokenizer(texts, truncation=True, max_length=longest, return_attention_mask=False)["input_ids"]  # pyright: ignore[reportAssignmentType]
-            if texts
-            else []
-        )
-        self.pad = int(tokenizer.pad_token_id or 0)
+        self.tokens: list[list[int]] = []
+        if texts:
+            self.tokens += tokenizer(texts, truncation=True, max_length=longest)["input_ids"]  # pyright: ignore[reportOperatorIssue]
+        self.pad = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
 
     def collate(self, chosen: Sequence[int]) -> dict[str, torch.Tensor]:
         """Return one batch, padded to its longest message."""
@@ -68,9 +68,10 @@ class Steps(torch.utils.data.Dataset[list[int]]):
         return self.batches[step]
 
 
-def read(folder: Path, tokenizer: PreTrainedTokenizerBase, config: Config, seed: int = -1) -> Examples:
-    """Read a dataset; with a seed, augmented. Items without a configured label are left out."""
-    return Examples(read_items(folder), tokenizer, config, seed)
+def read(folder: Path, model: Path, config: Config, seed: int = -1) -> Examples:
+    """Read a dataset for a model folder; with a seed, augmented. Items without a configured label are left out."""
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    return Examples(read_items(folder), tokenizer, reach(model, config.max_length), config, seed)
 
 
 def wanted(item: Item, config: Config) -> list[float] | None:
@@ -110,11 +111,6 @@ def in_order(examples: Examples, config: Config) -> list[list[int]]:
     """Return batches of all examples once, by length."""
     positions = sorted(range(len(examples.tokens)), key=lambda i: (len(examples.tokens[i]), i))
     return [positions[at : at + config.batch_size] for at in range(0, len(positions), config.batch_size)]
-
-
-def reach(tokenizer: PreTrainedTokenizerBase, longest: int) -> int:
-    """Return how many tokens of a message can be read: the line's limit, or the encoder's where that is lower."""
-    return min(longest, int(min(tokenizer.model_max_length, 1 << 20)))
 
 
 def _positions(examples: Examples, config: Config, rng: np.random.Generator) -> np.ndarray:

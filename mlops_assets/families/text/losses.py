@@ -1,4 +1,4 @@
-"""The losses a line can choose: cross entropy, weighted by label, focal (Lin et al. 2017), and the same per dimension."""
+"""The losses a line can choose: cross entropy, weighted, focal (Lin et al. 2017), and the same per dimension."""
 
 import numpy as np
 import torch

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from transformers import (
-    AutoTokenizer,
     PreTrainedModel,
     PrinterCallback,
     Trainer,
@@ -49,8 +48,7 @@ def train(
     device = choose_device(config)
     if config.threads:
         torch.set_num_threads(config.threads)
-    tokenizer = AutoTokenizer.from_pretrained(parent)
-    examples, others = read(data, tokenizer, config, seed), read(held_out, tokenizer, config)
+    examples, others = read(data, parent, config, seed), read(held_out, parent, config)
     if not examples.items:
         raise Refused("No item of this dataset can be trained on.", "See the findings of its validation.")
     network = load_network(parent, config)
@@ -146,7 +144,9 @@ class _Trainer(Trainer):
             )
         return loss
 
-    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any) -> Any:
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         """Return the configured loss in training, and plain cross entropy of held-out messages."""
         several = self._config.task == "multi_label"
         outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
@@ -259,7 +259,7 @@ def _write(trainer: _Trainer, parent: Path, run_dir: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     network = trainer.model
     assert isinstance(network, PreTrainedModel)
-    save_network(network.to("cpu"), part)
+    save_network(network.cpu(), part)  # pyright: ignore[reportCallIssue]
     copy_tokenizer(parent, part)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)

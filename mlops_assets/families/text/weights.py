@@ -4,7 +4,6 @@ A model folder is `config.json`, `model.safetensors`, `tokenizer.json` and `toke
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from mlops_assets.families.text.config import Config
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 HEAD_SEED = 0
+_OFFSET = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer")  # places are counted after padding
 _PROBLEMS = {"multi_label": "multi_label_classification"}
 _PLACES = (
     *("_name_or_path", "name_or_path", "tokenizer_file", "vocab_file", "merges_file", "transformers_version"),
@@ -58,7 +58,7 @@ def load_network(source: Path | str, config: Config) -> PreTrainedModel:
     torch.manual_seed(HEAD_SEED)
     try:
         old = AutoConfig.from_pretrained(source)
-        known = [str(name) for _, name in sorted(old.id2label.items())]
+        known = [str(name) for _, name in sorted((old.id2label or {}).items())]
         names = {"id2label": dict(enumerate(config.labels)), "label2id": {n: i for i, n in enumerate(config.labels)}}
         problem = _PROBLEMS.get(config.task, "single_label_classification")
         network = AutoModelForSequenceClassification.from_pretrained(
@@ -104,13 +104,17 @@ def encoder_layers(network: PreTrainedModel) -> tuple[torch.nn.Module, list[torc
     encoder = network.base_model
     found = [each for each in encoder.modules() if isinstance(each, torch.nn.ModuleList)]
     layers = max(found, key=len, default=torch.nn.ModuleList())
-    return encoder.get_input_embeddings(), list(layers)
+    return encoder.get_input_embeddings(), list(layers)  # pyright: ignore[reportCallIssue]
 
 
-def use_offline(source: str) -> None:
-    """Let the Hub be asked only for what is not a folder."""
-    if Path(source).is_dir():
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+def reach(model: Path, longest: int) -> int:
+    """Return how many tokens of a message are read: `longest`, or what encoder and tokenizer can if that is less."""
+    config = json.loads((model / CONFIG).read_text("utf-8"))
+    places = int(config.get("max_position_embeddings") or longest)
+    if config["model_type"] in _OFFSET:
+        places -= int(config.get("pad_token_id") or 0) + 1
+    own = json.loads((model / "tokenizer_config.json").read_text("utf-8")).get("model_max_length")
+    return int(min(longest, places, own or longest))
 
 
 def _keep_rows(network: PreTrainedModel, before: PreTrainedModel, known: list[str], labels: tuple[str, ...]) -> None:
