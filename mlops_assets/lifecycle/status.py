@@ -74,7 +74,8 @@ def metrics(report: EvalReport | None) -> dict[str, dict[str, Any]]:
     if report is None:
         return {}
     golden = {each.name for each in report.sets if each.kind == "golden"}
-    fields = ("candidate", "production", "baseline", "delta", "lower", "upper", "n", "origin")
+    systems = ("candidate", "production", "baseline", "reference", "classical")
+    fields = (*systems, "higher_is_better", "delta", "lower", "upper", "n", "origin")
     return {
         each.metric if each.set_name in golden else f"{each.set_name}/{each.metric}": each.model_dump(
             mode="json", include=set(fields)

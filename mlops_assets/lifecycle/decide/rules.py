@@ -62,12 +62,12 @@ def _rule(evidence: Evidence, policy: Policy, applied: tuple[Check, ...], checks
     if not blocked and (worse := failed(NOT_WORSE)):
         return Ruling(verdict="REJECT", reasons=(*worse, *_confused(evidence)), gates=applied, statistics=checks)
     doubts = blocked + failed(PROMOTABLE)
+    gains = tuple(
+        check.explanation for check in checks if check.passed and check.name.startswith(f"{PROMOTABLE}: gain")
+    )
     if not doubts:
-        gains = tuple(
-            check.explanation for check in checks if check.passed and check.name.startswith(f"{PROMOTABLE}: gain")
-        )
         return Ruling(verdict="APPROVE", reasons=gains, gates=applied, statistics=checks)
-    reasons = (*doubts, *_confused(evidence), *_power(evidence, policy))
+    reasons = (*doubts, *gains, *_confused(evidence), *_power(evidence, policy))
     question = f"Shall batch {evidence.batch_id} replace {_served(evidence)} of {evidence.line}? " + " ".join(reasons)
     return Ruling(verdict="HUMAN_REVIEW", reasons=reasons, gates=applied, statistics=checks, question=question)
 
