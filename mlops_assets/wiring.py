@@ -143,6 +143,15 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
     )
 
 
+def live(line: str, chosen: Settings | None = None) -> dict[str, Any] | None:
+    """Return what is published of a line (version, digest, path, revision), None for nothing; no database is opened."""
+    from mlops_assets.adapters.artifact_store import FsspecStore
+    from mlops_assets.adapters.serving_pointer import ServingPointer
+
+    made = chosen or settings()
+    return ServingPointer(made.home, store=FsspecStore(made.artifacts_url, made.home)).live(line)
+
+
 def inbox(chosen: Settings | Platform, line: Line) -> Path:
     """Return the folder that is watched for a line's uploads."""
     return chosen.root / line.inbox if line.inbox else chosen.home / "inbox" / line.line
