@@ -56,7 +56,7 @@ START, GOLDEN_START = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 9, 1, tzi
 NOTES = ("Great progression!", "too busy", "the end is missing", "exactly what I needed", "not my key")
 
 KNOWN, NEW, OTHERS, BOTS = 32, 16, 28, 15
-GOLDEN_EACH, GOOD_EACH, BAD_EACH, STOLEN = 10, 20, 10, 25
+GOLDEN_EACH, GOOD_EACH, BAD_EACH, STOLEN = 10, 20, 24, 32
 FEEDBACK_ONLY, USAGE_ONLY = 60, 80
 
 

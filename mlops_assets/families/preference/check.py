@@ -203,8 +203,8 @@ def _whole(batch: Batch, kept: list[Rating], machines: Mapping[str, int]) -> Ite
     }
     yield from (finding(code, detail=f"{count} events") for code, count in counts.items() if count)
     yield from (finding("PRF021", user, f"{count} ratings") for user, count in sorted(machines.items()))
-    user, most = Counter(each.user for each in kept if each.user).most_common(1)[0] if kept else (None, 0)
-    if user and most > max(batch.config.dominating_share * len(kept), FEW_RATINGS):
+    user, most = next(iter(Counter(each.user for each in kept if each.user).most_common(1)), ("", 0))
+    if most > max(batch.config.dominating_share * len(kept), FEW_RATINGS):
         yield finding("PRF020", user, f"{most} of {len(kept)}")
     if any(found.severity == "quarantine" for found in batch.findings):
         return

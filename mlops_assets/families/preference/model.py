@@ -16,7 +16,7 @@ from pydantic import Field, JsonValue
 from mlops_assets.core.errors import ConfigError
 from mlops_assets.core.records import Record
 from mlops_assets.families.preference.cleaning import category
-from mlops_assets.families.preference.config import Config
+from mlops_assets.families.preference.config import Config, Number
 
 SHAPE, WEIGHTS = "model.json", "weights.safetensors"
 Floats = NDArray[np.float64]
@@ -29,7 +29,9 @@ class Shape(Record):
 
     user: str = Field(description="Column of the user")
     users: tuple[str, ...]
-    categories: dict[str, tuple[str, ...]] = Field(description="Column to the values told apart, in order of columns")
+    categories: dict[str, tuple[str, ...]] = Field(
+        description="Column to the values told apart; columns are in order of names"
+    )
     numbers: dict[str, tuple[float, float, bool]] = Field(description="Column to least, most, and whether log")
     scales: dict[str, tuple[float, float]] = Field(
         description="Column to mean and standard deviation, as first trained on; empty before"
@@ -94,9 +96,9 @@ def untrained(config: Config) -> Model:
         users=(),
         categories={
             name: tuple(dict.fromkeys(str(category(each)) for each in config.vocabulary.get(name, ())))
-            for name in config.categorical
+            for name in sorted(config.categorical)
         },
-        numbers={each.column: (each.least, each.most, each.log) for each in config.numeric},
+        numbers={each.column: (each.least, each.most, each.log) for each in sorted(config.numeric, key=_column)},
         scales={},
         lowest_rating=config.lowest_rating,
         levels=config.levels,
@@ -128,8 +130,9 @@ def fitted(parent: Model, values: Sequence[Mapping[str, JsonValue]], config: Con
     A new user starts as the average one. ConfigError if the configuration asks for another network than the parent.
     """
     wanted, shape = untrained(config).shape, parent.shape
-    kept = {"users": (), "scales": {}, "categories": dict.fromkeys(shape.categories, ())}
-    if wanted.model_copy(update=kept) != shape.model_copy(update=kept):
+    learned = {"users": (), "scales": {}, "categories": {}}
+    same_columns = wanted.categories.keys() == shape.categories.keys()
+    if not same_columns or wanted.model_copy(update=learned) != shape.model_copy(update=learned):
         raise ConfigError(
             "The line's columns, scale or network differ from those of the model it would be fine-tuned from.",
             "Take the change of `config` back, or declare a line of another name: its first version will have it.",
@@ -162,6 +165,10 @@ def encode(shape: Shape, values: Sequence[Mapping[str, JsonValue]], ratings: Seq
         numbers=np.stack(numbers, axis=1) if numbers else np.zeros((len(values), len(shape.numbers))),
         levels=np.array(ratings, np.int64) - shape.lowest_rating,
     )
+
+
+def _column(number: Number) -> str:
+    return number.column
 
 
 def _grown(model: Model, users: tuple[str, ...], categories: dict[str, tuple[str, ...]], scales: dict) -> Model:

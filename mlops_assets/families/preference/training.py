@@ -55,8 +55,10 @@ class Learner:
         return cls({name: array.copy() for name, array in weights.items()}, *nothing, best={})
 
     def step(self, events: Events, columns: tuple[str, ...], rate: float, number: int, config: Config) -> float:
-        """Take step `number` (from 1) on some events and return their mean loss."""
+        """Take step `number` (from 1) on some events and return their mean loss; PlatformError if it is no number."""
         loss, slopes, rows = network.gradient(self.weights, columns, events)
+        if not math.isfinite(loss):
+            raise PlatformError(f"Training diverged at step {number}.", "Lower `learning_rate` of the line.")
         correction = math.sqrt(1 - MEMORY**number) / (1 - MOMENTUM**number)
         share = np.bincount(np.searchsorted(rows, events.users), minlength=len(rows))[:, None] / len(events)
         for name, slope in slopes.items():
@@ -134,13 +136,10 @@ def _epoch(
     for number, at in enumerate(chunks, state.step + 1):
         rate = config.learning_rate * 0.5 * (1 + math.cos(math.pi * (number - 1) / total))
         losses.append(learner.step(shown.take(at), columns, rate, number, config) * len(at))
-    loss = sum(losses) / len(events)
-    if not math.isfinite(loss):
-        raise PlatformError(f"Training diverged in pass {state.epoch + 1}.", "Lower `learning_rate` of the line.")
     held_loss = network.loss(learner.weights, columns, held) if len(held) else None
     point = CurvePoint(
         step=state.step + len(chunks),
-        loss=loss,
+        loss=sum(losses) / len(events),
         held_out_loss=held_loss,
         learning_rate=rate,
         seconds=time.perf_counter() - started,
