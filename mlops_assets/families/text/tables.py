@@ -258,20 +258,20 @@ def _parquet(path: Path, name: str, config: Config) -> Iterator[Table | Finding]
                 wanted = {names[at]: column for at, column in known.items()}
                 text = [each for each in wanted if pa.types.is_string(head.schema_arrow.field(each).type)]
                 file = pq.ParquetFile(opened, read_dictionary=text)
-                columns = _small_batches(file, wanted)
+                columns = _small_batches(file, wanted, config.max_chars)
                 rows = len(next(iter(columns.values())))
                 yield Table.of(name, columns, np.arange(1, rows + 1))
     except (pa.ArrowException, OSError, ValueError) as error:
         yield finding("TXT006", name, str(error).partition("\n")[0])
 
 
-def _small_batches(file: pq.ParquetFile, wanted: dict[str, str]) -> dict[str, pa.StringArray]:
+def _small_batches(file: pq.ParquetFile, wanted: dict[str, str], longest: int) -> dict[str, pa.StringArray]:
     """Read few rows at a time: a small file can unfold to any size, for a repeated value is stored once."""
     parts: dict[str, list[pa.StringArray]] = {column: [] for column in wanted.values()}
     size = 0
     for batch in file.iter_batches(_BATCH_ROWS, columns=list(wanted)):
         for name, column in wanted.items():
-            part = _text(pa.chunked_array([_shortened(batch.column(name))]))
+            part = _text(pa.chunked_array([_shortened(batch.column(name), longest)]))
             size += part.nbytes
             parts[column].append(part)
         if size > MOST_BYTES:
@@ -279,14 +279,12 @@ def _small_batches(file: pq.ParquetFile, wanted: dict[str, str]) -> dict[str, pa
     return {column: pa.concat_arrays(each) if each else pa.array([], pa.string()) for column, each in parts.items()}
 
 
-def _shortened(column: pa.Array) -> pa.Array:
-    """Cut values that are repeated by reference to the length no message may have."""
+def _shortened(column: pa.Array, longest: int) -> pa.Array:
+    """Replace values that are repeated by reference and longer than any message may be by one that is just too long."""
     if not isinstance(column, pa.DictionaryArray):
         return column
-    values = column.dictionary
-    long = pc.greater(pc.binary_length(values), LONGEST_LINE)
-    if pc.any(long).as_py():
-        values = pc.if_else(long, pa.scalar("x" * LONGEST_LINE), values)
+    long = pc.greater(pc.binary_length(column.dictionary), 4 * longest)
+    values = pc.if_else(long, pa.scalar("x" * (longest + 1)), column.dictionary)
     return pa.DictionaryArray.from_arrays(column.indices, values)
 
 
