@@ -36,6 +36,10 @@ class Reply(BaseModel):
 class LangChainJudge:
     """Fills `DataJudge`; keys of providers come from the environment, as their packages want them."""
 
+    def ready(self, settings: Judge) -> None:
+        """Set the model up without asking it anything; raises what `judge` would."""
+        _model(settings)
+
     def judge(self, settings: Judge, items: Sequence[Path | str]) -> Judgement:
         """Return the model's judgement on images and texts.
 

@@ -11,7 +11,7 @@ import typer
 
 from mlops_assets import wiring
 from mlops_assets.cli.output import Exit, Json, answer, table
-from mlops_assets.core.errors import PlatformError
+from mlops_assets.core.errors import PlatformError, Unavailable
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Record
@@ -116,6 +116,7 @@ def _line(platform: Platform, settings: wiring.Settings, line: Line) -> Iterator
         name = f"{line.line}: {check.name}"
         found = str(check.observed or ("there" if check.passed else "missing"))
         yield _ok(name, found) if check.passed else _warn(name, found, check.explanation)
+    yield from _judge(platform, line)
     for known in (line.golden, *line.suites):
         what, todo = f"{line.line}: {known.path}", "Run `make fetch`, or put the set there."
         if (settings.root / known.path).exists():
@@ -124,3 +125,17 @@ def _line(platform: Platform, settings: wiring.Settings, line: Line) -> Iterator
             yield _warn(what, "optional set is absent", todo)
         else:
             yield _fail(what, "set is absent", todo)
+
+
+def _judge(platform: Platform, line: Line) -> Iterator[Diagnosis]:
+    if line.judge is None:
+        return
+    name = f"{line.line}: data judge"
+    try:
+        platform.judge.ready(line.judge)
+    except Unavailable as error:
+        yield _warn(name, error.what, "Set it in the environment or in .env; until then the checks alone decide.")
+    except PlatformError as error:
+        yield _fail(name, error.what, error.todo)
+    else:
+        yield _ok(name, f"{line.judge.model}, {line.judge.mode} the checks")

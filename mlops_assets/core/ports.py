@@ -318,6 +318,10 @@ class Judgement(Record):
 class DataJudge(Protocol):
     """A language model that looks at images and texts."""
 
+    def ready(self, settings: Judge) -> None:
+        """Set the model up without asking it anything; raises what `judge` would (`mlops doctor`)."""
+        ...
+
     def judge(self, settings: Judge, items: Sequence[Path | str]) -> Judgement:
         """Return its judgement on image files and texts; Unavailable if there is no usable answer in time.
 

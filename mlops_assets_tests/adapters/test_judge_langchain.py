@@ -75,6 +75,11 @@ def test_a_server_that_hangs_is_not_waited_for(provider: Provider):
         LangChainJudge().judge(settings(provider, timeout_seconds=SECOND), ["a text"])
 
 
+def test_a_model_can_be_set_up_without_being_asked(provider: Provider):
+    LangChainJudge().ready(settings(provider))
+    assert provider.asked == []
+
+
 def test_without_a_key_there_is_no_answer(provider: Provider, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(Unavailable, match="key"):
@@ -85,7 +90,7 @@ def test_without_a_key_there_is_no_answer(provider: Provider, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("model", "error", "says"),
     [
-        ("google_genai:gemini-1.5-pro", MissingExtra, "langchain-google-genai"),
+        ("cohere:command", MissingExtra, "langchain-cohere"),
         ("nobody:gpt", ConfigError, "no provider"),
     ],
 )

@@ -1,0 +1,38 @@
+"""What the doctor says of a line, for families of every kind: by the same questions."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.core.line import Judge
+from mlops_assets_tests.cli.test_demo import mlops
+from mlops_assets_tests.components.conftest import declare
+from mlops_assets_tests.lines import baseline_line
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """What the doctor finds in a project with one line of its own, whose judge's package is absent."""
+    folder = tmp_path_factory.mktemp("project")
+    judge = Judge(model="cohere:command", subject="short texts")
+    declare(folder / "lines", baseline_line(folder, judge=judge))
+    return {each["name"]: each for each in json.loads(mlops(folder, "doctor", "--json").stdout)}
+
+
+def test_every_line_of_the_project_is_looked_at(found: dict[str, dict[str, str]]):
+    defs = Path(__file__).parents[2] / "mlops_assets/defs"
+    declared = {path.parent.name for path in defs.glob("*/defs.yaml")}
+    assert declared <= {name.partition(": ")[0] for name in found}
+
+
+def test_base_weights_that_are_absent_are_named_with_what_to_do(found: dict[str, dict[str, str]]):
+    weights = found["speech: speech base weights"]
+    assert weights["state"] == "warn"
+    assert "make fetch" in weights["todo"]
+
+
+def test_a_judge_that_cannot_be_asked_is_named_with_what_to_install(found: dict[str, dict[str, str]]):
+    judge = found["topics: data judge"]
+    assert judge["state"] == "FAIL"
+    assert "langchain-cohere" in judge["found"]
