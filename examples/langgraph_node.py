@@ -40,7 +40,7 @@ def chat(state: WorkflowState) -> WorkflowState:
 def route(state: WorkflowState) -> str:
     """Choose the next node: doubtful messages are looked up, for a wrong note is worse than a needless search."""
     found = state["unified_classification"]
-    if found["category"] == "rag_query" or found["confidence"] < 0.4:
+    if found["category"] == "rag_query" or found["confidence"] < 0.2:
         return "look_up"
     return "chat" if found["category"] == "chitchat" else "remember"
 

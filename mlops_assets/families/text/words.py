@@ -13,6 +13,7 @@ import functools
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -39,9 +40,8 @@ def split(text: str) -> list[str]:
 
 def sketches(messages: pa.StringArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return per message the hash of its words in order, the least hashes (8, n) uint64, and its number of words."""
-    parts = _chunks(pa.array(messages, pa.string()) if messages.offset else messages)
     with ThreadPoolExecutor(THREADS) as pool:
-        done = list(pool.map(_sketch, parts))
+        done = list(pool.map(_sketch, _chunks(messages)))
     if not done:
         return np.zeros(0, np.uint64), np.zeros((PERMUTATIONS, 0), np.uint64), np.zeros(0, np.int64)
     order, least, counts = (np.concatenate(column, axis=-1) for column in zip(*done, strict=True))
@@ -53,9 +53,9 @@ def _chunks(messages: pa.StringArray) -> Sequence[pa.StringArray]:
         return []
     offsets = np.frombuffer(messages.buffers()[1], np.int32)[messages.offset : messages.offset + len(messages) + 1]
     last = int(offsets[-1] - offsets[0])
-    cuts = np.unique(np.searchsorted(offsets, offsets[0] + np.arange(0, last, CHUNK_BYTES)))
-    bounds = [*(int(cut) for cut in cuts if cut < len(messages)), len(messages)]
-    return [messages.slice(a, b - a) for a, b in zip([0, *bounds[1:-1]], bounds[1:], strict=True)]
+    cuts = np.searchsorted(offsets, offsets[0] + np.arange(0, last, CHUNK_BYTES))
+    bounds = sorted({0, len(messages), *(int(cut) for cut in cuts if cut < len(messages))})
+    return [messages.slice(start, end - start) for start, end in pairwise(bounds)]
 
 
 def _sketch(messages: pa.StringArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
