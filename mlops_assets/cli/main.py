@@ -4,7 +4,19 @@ import typer
 from dotenv import load_dotenv
 
 from mlops_assets import wiring
-from mlops_assets.cli import batches, decisions, demo, doctor, exports, lines, quarantine, reviews, up, versions
+from mlops_assets.cli import (
+    batches,
+    decisions,
+    demo,
+    doctor,
+    exports,
+    lines,
+    quarantine,
+    reports,
+    reviews,
+    up,
+    versions,
+)
 from mlops_assets.cli.output import fail
 from mlops_assets.core.errors import PlatformError
 
@@ -24,6 +36,7 @@ app.command("run")(batches.run)
 app.command("batches")(batches.batches)
 app.command("show")(batches.show)
 app.command("status")(batches.status)
+app.command("report")(reports.report)
 app.command("versions")(versions.versions)
 app.command("lineage")(versions.lineage)
 app.command("rollback")(versions.rollback)

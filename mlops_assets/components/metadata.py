@@ -18,12 +18,13 @@ from mlops_assets.core.records import (
     Decision,
     DeployedVersion,
     EvalReport,
-    Finding,
     ItemChange,
     Quarantined,
     RawBatch,
     ValidatedData,
 )
+from mlops_assets.lifecycle.history import batch_findings
+from mlops_assets.lifecycle.line_report import write_line_page
 from mlops_assets.lifecycle.report import intervals_png, learning_curve_png
 
 Metadata = Mapping[str, Any]
@@ -51,8 +52,7 @@ def _(record: RawBatch, platform: Platform, line: Line) -> Metadata:
 @describe.register
 def _(record: ValidatedData, platform: Platform, line: Line) -> Metadata:
     counts = Counter[tuple[str, str, str]]()
-    for text in platform.store.read_bytes(record.findings).decode().splitlines():
-        finding = Finding.parse(text)
+    for finding in batch_findings(platform, record):
         counts[(finding.code, finding.title, finding.severity)] += 1
     rows = [
         {"code": code, "reason": title, "what happens": severity, "times": times}
@@ -107,6 +107,7 @@ def _(record: EvalReport, platform: Platform, line: Line) -> Metadata:
         **({"best items": table([_changed(each) for each in record.best])} if record.best else {}),
         "scorer": record.scorer,
         **page,
+        **_line_page(platform, line),
         **_tracked(platform, record.mlflow_run_id),
     }
 
@@ -146,6 +147,7 @@ def _(record: DeployedVersion, platform: Platform, line: Line) -> Metadata:
         "decision id": record.decision_id,
         "card": dg.MetadataValue.md(platform.store.read_bytes(record.card).decode()),
         "MLflow model version": record.mlflow_model_version or "not registered yet",
+        **_line_page(platform, line),
     }
 
 
@@ -255,6 +257,14 @@ def _changed(each: ItemChange) -> dict[str, str | float]:
         "after": each.candidate,
         "change": each.change,
     }
+
+
+def _line_page(platform: Platform, line: Line) -> Metadata:
+    """Write the line's report page anew; whatever goes wrong is said in its place, for the asset itself is made."""
+    try:
+        return {"line report": dg.MetadataValue.path(str(write_line_page(platform, line, platform.home / "reports")))}
+    except Exception as error:
+        return {"line report": f"`mlops report {line.line}` writes it; here it could not be written: {error}"}
 
 
 def _tracked(platform: Platform, run_id: str | None) -> Metadata:

@@ -45,7 +45,7 @@ def svg(made: "Figure", says: str) -> Markup:
     import matplotlib
 
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mlops_assets"}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": says}):
         made.savefig(buffer, format="svg", transparent=True)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]

@@ -1,78 +1,12 @@
 """The command as its user meets it: real processes, one line of the baseline family, exit codes and documents."""
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from mlops_assets_tests.cli.conftest import Shell
 from mlops_assets_tests.components.conftest import declare
 from mlops_assets_tests.lines import BATCHES, baseline_line
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
-@dataclass(frozen=True)
-class Shell:
-    """A home with one line, `topics`, and the command."""
-
-    folder: Path
-
-    def __call__(self, *arguments: str, **settings: str) -> Done:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MLOPS_")}
-        environment |= {"MLOPS_HOME": str(self.folder / "home"), "MLOPS_LINES": str(self.folder / "lines"), **settings}
-        done = subprocess.run(
-            [sys.executable, "-m", "mlops_assets.cli", *arguments], capture_output=True, text=True, env=environment
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    def submit(self, kind: str) -> str:
-        batch = BATCHES[kind](self.folder / "uploads" / kind)
-        done = self("submit", "topics", str(batch), "--contributor", "ada", "--json")
-        assert done.code == 0, done.err
-        return done.document["batch_id"]
-
-
-@pytest.fixture(scope="module")
-def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which a good batch was released and a small one waits for a person."""
-    folder = tmp_path_factory.mktemp("site")
-    declare(folder / "lines", baseline_line(folder))
-    shell = Shell(folder)
-    good = shell("run", "topics", shell.submit("good"), "--json")
-    assert (good.code, good.document["deployment_status"]) == (0, "SUCCESS"), good.err
-    small = shell("run", "topics", shell.submit("small"), "--json")
-    assert (small.code, small.document["status"]) == (3, "PENDING_REVIEW"), small.err
-    return folder
-
-
-@pytest.fixture
-def shell(lived_in: Path) -> Shell:
-    """The lived-in home, for tests that only look."""
-    return Shell(lived_in)
-
-
-@pytest.fixture
-def own_shell(lived_in: Path, tmp_path: Path) -> Shell:
-    """A copy of the lived-in home, for tests that change it."""
-    shutil.copytree(lived_in, tmp_path / "site")
-    return Shell(tmp_path / "site")
 
 
 def test_show_has_every_key_of_the_contract(shell: Shell):
@@ -110,6 +44,17 @@ def test_looking_around_answers_with_one_document_each(shell: Shell):
     assert "alpha" in shell("policy", "show", "topics", "--json").document["policy"]
     chain = shell("lineage", "topics", "2", "--json").document["chain"]
     assert [link["asset"] for link in chain][-1] == "deployed_version"
+
+
+def test_report_writes_a_page_and_prints_its_tables(shell: Shell, tmp_path: Path):
+    done = shell("report", "topics", "--output", str(tmp_path), "--json").document
+    assert Path(done["page"]) == tmp_path / "topics.html"
+    assert "Error analysis" in Path(done["page"]).read_text()
+    batch = done["report"]["exploration"]["batches"][0]["batch_id"]
+    assert done["report"]["contest"]["versions"][-1]["roles"] == ["production"]
+    one = shell("report", "topics", "--batch", batch[:13], "--output", str(tmp_path))
+    assert Path(one.out.strip()) == tmp_path / "topics" / f"{batch}.html"
+    assert batch in Path(one.out.strip()).read_text()
 
 
 def test_people_get_words_and_no_markup(shell: Shell):
