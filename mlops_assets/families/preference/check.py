@@ -23,6 +23,7 @@ from mlops_assets.families.preference.cleaning import (
     moment,
     number,
     plausible,
+    pseudonym,
 )
 from mlops_assets.families.preference.config import Config
 from mlops_assets.families.preference.events import Cell, Row, read_rows
@@ -142,11 +143,10 @@ def _rating(row: Row, batch: Batch) -> tuple[Rating | None, list[Finding]]:
     found = [finding(code, row.place) for code, is_so in flags.items() if is_so]
     clean = features(used, config)
     found += _odd_values(row.place, used, clean, config)
-    pseudonym = clean[own.user]
     return Rating(
         place=row.place,
-        user=None if pseudonym is None else str(pseudonym),
-        features=clean,
+        user=pseudonym(user) if user else None,
+        features={name: each for name, each in clean.items() if name != own.user},
         value=value,
         when=when,
         result=identifier(used.get(own.result)),

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.family import Leak
@@ -20,8 +19,7 @@ def item(rating: Rating, per_user: Mapping[str | None, int], config: Config) -> 
     `user:` (the cohort that a curator gave: 'new' users never send batches) and the first categorical column.
     """
     likes = rating.value >= config.like_threshold
-    when = rating.when.isoformat() if rating.when else ""
-    name = sha256_json([dict(rating.features), rating.value, when, rating.result, rating.occurrence])[:24]
+    name = f"{rating.said[:24]}{f'-{rating.occurrence}' if rating.occurrence else ''}"
     history = "none" if rating.user is None else "few" if per_user[rating.user] < config.few_events else "many"
     slices = [f"label:{'likes' if likes else 'dislikes'}", f"history:{history}"]
     slices += [f"user:{rating.cohort}"] if rating.cohort else []
@@ -29,31 +27,14 @@ def item(rating: Rating, per_user: Mapping[str | None, int], config: Config) -> 
     slices += [f"{_safe(config.categorical[0])}:{_safe(str(kind))}"] if kind is not None else []
     return Item(
         id=name,
-        value=dict(rating.features),
+        value={config.columns.user: rating.user, **rating.features},
         target={"rating": rating.value, "likes": likes},
         cluster=rating.user or f"event-{name}",
         slices=tuple(slices),
         origin=rating.origin,
         attributes={"rating": rating.value},
-        fingerprints=_fingerprints(rating, when, config),
+        fingerprints=rating.fingerprints(),
     )
-
-
-def _fingerprints(rating: Rating, when: str, config: Config) -> dict[str, str]:
-    """Return what a copy can be known by: all of it, or with another rating, another name, or without its time.
-
-    A rating without user, time and result is like many others and is known by nothing.
-    """
-    features = dict(rating.features)
-    shown = {name: value for name, value in features.items() if name != config.columns.user}
-    parts: dict[str, list[Any]] = {}
-    if rating.user or rating.told_apart:
-        parts["event"] = [features, rating.value, when, rating.result]
-    if when:
-        parts |= {"asked": [features, when], "moment": [shown, rating.value, when]}
-    if rating.user:
-        parts["said"] = [features, rating.value]
-    return {name: sha256_json(part) for name, part in parts.items()}
 
 
 def leaks(items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:

@@ -4,15 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 
-from mlops_assets.core.digests import sha256_json
+from mlops_assets.core.digests import canonical_json, sha256_bytes
 from mlops_assets.core.records import Finding, Origin
 from mlops_assets.families.preference.findings import finding
 
 
 @dataclass(frozen=True)
 class Rating:
-    """A usable rating: `features` as a predictor is given them, `when` in UTC without fractions of a second."""
+    """A usable rating; `user` is a pseudonym, `features` what else a predictor sees, `when` in whole seconds."""
 
     place: str
     user: str | None
@@ -29,15 +30,50 @@ class Rating:
         """Whether another rating like this one would be a copy of it: it has a time, or names its result."""
         return self.when is not None or bool(self.result)
 
-    @property
-    def asked(self) -> str:
-        """Digest of what was rated by whom: it has one rating."""
-        return sha256_json([self.user, self.result] if self.result else [dict(self.features), str(self.when)])
-
-    @property
+    @cached_property
     def said(self) -> str:
         """Digest of everything that tells a rating from others."""
-        return sha256_json([dict(self.features), str(self.when), self.result, self.value])
+        return self._digest(self._who, self._shown, self._time, self._what, self._value)
+
+    @cached_property
+    def asked(self) -> str:
+        """Digest of what was rated by whom: it has one rating."""
+        return self._digest(self._who, self._what) if self.result else self._digest(self._who, self._shown, self._time)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return what a copy can be known by: all of it, or with another rating, another user, or without its time.
+
+        A rating without user, time and result is like many others and is known by nothing.
+        """
+        found = {"event": self.said} if self.user or self.told_apart else {}
+        if self.when:
+            found["asked"] = self._digest(self._who, self._shown, self._time)
+            found["moment"] = self._digest(self._shown, self._time, self._value)
+        return found | ({"said": self._digest(self._who, self._shown, self._value)} if self.user else {})
+
+    @cached_property
+    def _shown(self) -> str:
+        return canonical_json(dict(self.features))
+
+    @property
+    def _who(self) -> str:
+        return self.user or ""
+
+    @property
+    def _what(self) -> str:
+        return canonical_json(self.result)
+
+    @property
+    def _time(self) -> str:
+        return self.when.isoformat() if self.when else ""
+
+    @property
+    def _value(self) -> str:
+        return f"{self.value:g}"
+
+    @staticmethod
+    def _digest(*parts: str) -> str:
+        return sha256_bytes("\n".join(parts).encode())
 
 
 def distinct(ratings: Iterable[Rating]) -> tuple[list[Rating], list[Finding]]:
