@@ -34,7 +34,7 @@ Inputs = dict[tuple[str, str], Shown]
 def shown(folder: Path, item: Item) -> Shown:
     """Return what can be shown of an item of a dataset folder."""
     if item.path is None:
-        return Shown(text=_cut(item.value))
+        return Shown(text=_text(item.value))
     kind = FORMATS.get(Path(item.path).suffix.lower())
     return Shown(picture=_thumbnail(folder / item.path, kind) if kind else None)
 
@@ -58,8 +58,14 @@ def shown_items(platform: Platform, dataset: str, wanted: Iterable[str]) -> dict
     return {item.id: shown(folder, item) for item in iterate_items(folder) if item.id in chosen} if chosen else {}
 
 
-def _cut(value: JsonValue) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _text(value: JsonValue) -> str:
+    match value:
+        case str():
+            text = value
+        case dict():
+            text = " · ".join(f"{name}: {_text(each)}" for name, each in value.items() if each is not None)
+        case _:
+            text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} …"
 
 

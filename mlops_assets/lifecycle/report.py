@@ -51,15 +51,20 @@ def primary_comparison(line: Line, report: EvalReport) -> Comparison | None:
 
 
 def as_good_without_network(row: Comparison) -> str | None:
-    """Return a sentence if the classical method is within the candidate's interval, or better; else None."""
+    """Return a sentence if the classical method is within the intervals of candidate and production, or better."""
     if row.classical is None:
         return None
-    low, high = row.candidate_interval or (row.candidate, row.candidate)
-    if row.classical < low if row.higher_is_better else row.classical > high:
-        return None
+    rivals = [(row.candidate, row.candidate_interval), (row.production, row.production_interval)]
+    for value, interval in rivals:
+        if value is None:
+            continue
+        low, high = interval or (value, value)
+        if row.classical < low if row.higher_is_better else row.classical > high:
+            return None
+    served = "" if row.production is None else f" and {number(row.production)} in production"
     return (
         f"The classical method scores as well: {row.metric} {number(row.classical)} against the candidate's "
-        f"{number(row.candidate)} on {row.set_name} ({row.n} items, {row.origin} data). "
+        f"{number(row.candidate)}{served} on {row.set_name} ({row.n} items, {row.origin} data). "
         "By this evidence the task does not need a network."
     )
 

@@ -24,7 +24,7 @@ def picture_dataset(platform: Platform, folder: Path) -> str:
             Item(id="picture", path="files/mango.jpg", target="ripe", cluster="a"),
             Item(id="broken", path="files/broken.png", target="ripe", cluster="a"),
             Item(id="sound", path="files/word.wav", target="word", cluster="a"),
-            Item(id="row", value={"bars": 8}, target=4, cluster="a"),
+            Item(id="row", value={"bars": 8, "action": None, "key": "6a"}, target=4, cluster="a"),
             Item(id="long", value="x" * 5000, target="x", cluster="a"),
         ),
     )

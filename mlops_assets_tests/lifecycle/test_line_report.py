@@ -144,7 +144,7 @@ def test_pictures_are_carried_and_sounds_are_not(platform: Platform, tmp_path: P
     assert (shown["picture"].picture or "").startswith("data:image/jpeg;base64,")
     assert len(shown["picture"].picture or "") < 8000
     assert shown["broken"].picture is shown["sound"].picture is None
-    assert shown["row"].text == '{"bars": 8}'
+    assert shown["row"].text == "bars: 8 · key: 6a"
     assert len(shown["long"].text) < 500
 
 

@@ -201,6 +201,7 @@ class Mistakes(Record):
     batch_id: str | None = Field(default=None, description="The batch whose evaluation measured it")
     metric: str
     higher_is_better: bool
+    labelled: bool = Field(description="Every item has one label; wrong is another one")
     matrices: tuple[Matrix, ...] = ()
     worst: tuple[Mistake, ...] = ()
     wrong: int = 0

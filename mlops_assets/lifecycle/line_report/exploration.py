@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Line
@@ -116,6 +117,8 @@ def _balances(family: Family, line: Line, sources: Sequence[Looked]) -> Iterator
             for facet, value in values:
                 facets.setdefault(facet, {}).setdefault(value, Counter())[source.name] += 1
     for facet, counts in facets.items():
+        if len(counts) < 2:
+            continue
         names = (
             list(counts)
             if facet == "label" and labels
@@ -150,11 +153,7 @@ def _distributions(family: Family, sets: Sequence[Looked], batches: Sequence[Loo
 
 def _distribution(quantity: str, by: Mapping[str, list[float]]) -> Distribution:
     pooled = np.concatenate([np.array(part) for part in by.values()])
-    low, high = float(pooled.min()), float(pooled.max())
-    top = float(np.percentile(pooled, TAIL))
-    top = top if top > low else high
-    whole = bool((pooled == pooled.round()).all())  # bins narrower than 1 would make a comb of whole numbers
-    edges = np.linspace(low, top, int(min(BINS, max(top - low, 1)) if whole else BINS) + 1)
+    edges = _edges(pooled)
     return Distribution(
         quantity=quantity,
         edges=tuple(edges.tolist()),
@@ -163,6 +162,16 @@ def _distribution(quantity: str, by: Mapping[str, list[float]]) -> Distribution:
         },
         medians={group: float(np.median(part)) for group, part in by.items()},
     )
+
+
+def _edges(values: NDArray) -> NDArray:
+    """Return the edges of at most 24 bins; bins of whole numbers hold as many of them each."""
+    low, top = values.min(), np.percentile(values, TAIL)
+    if (values == values.round()).all():
+        low, top = low - 0.5, np.ceil(top) + 0.5
+        width = np.ceil((top - low) / BINS)
+        return np.arange(low, top + width, width)
+    return np.linspace(low, top if top > low else values.max(), BINS + 1)
 
 
 def _quantities(family: Family, item: Item) -> dict[str, float]:

@@ -21,13 +21,14 @@ SHOWN_FLIPS = 6
 
 def mistakes(platform: Platform, line: Line, history: History) -> Mistakes:
     """Collect the errors of the version that serves, or, where none does, of the newest candidate."""
-    metric = line_metric(platform, line)
-    reader = Reader(platform, platform.family(line.family), metric)
+    reader = _reader(platform, line)
+    metric = reader.metric
     version, found = _measured(platform, line, history)
     said = Mistakes(
         version=version,
         metric=metric.name,
         higher_is_better=metric.higher_is_better,
+        labelled=reader.labelled,
         flips=tuple(_flips(reader, history)),
         contributors=tuple(_contributors(reader, history)),
     )
@@ -36,7 +37,7 @@ def mistakes(platform: Platform, line: Line, history: History) -> Mistakes:
     report, system = found
     sets = [each for each in report.sets if each.kind != "holdout"]
     answered = [(each, item) for each in sets for item in reader.scored(each, system)]
-    wrong = [(each, item) for each, item in answered if reader.loss(item, system) > 0]
+    wrong = [(each, item) for each, item in answered if reader.is_wrong(item, system)]
     wrong.sort(key=lambda pair: reader.badness(pair[1], system))
     return said.model_copy(
         update={
@@ -50,20 +51,14 @@ def mistakes(platform: Platform, line: Line, history: History) -> Mistakes:
     )
 
 
-def line_metric(platform: Platform, line: Line) -> MetricSpec:
-    """Return the metric that single items of a line are looked at by."""
-    family = platform.family(line.family)
-    metrics = family.metrics(family.Config.model_validate(line.config))
-    return item_metric(metrics, primary_metric(metrics, line))
-
-
 @dataclass(frozen=True)
 class Reader:
-    """Reads stored scores of one metric."""
+    """Reads stored scores of one metric; where every item has one label, another label is what is wrong."""
 
     platform: Platform
     family: Family
     metric: MetricSpec
+    labelled: bool
 
     def scored(self, result: SetResult, *systems: System) -> list[ScoredItem]:
         """Return the items of a set on which every named system has a score of the metric."""
@@ -83,6 +78,12 @@ class Reader:
         """Return how far an item is from a right answer, in the metric's numerator."""
         numerator, weight = item.systems[system].scores[self.metric.name]
         return weight - numerator if self.metric.higher_is_better else numerator
+
+    def is_wrong(self, item: ScoredItem, system: System) -> bool:
+        """Say whether an answer is another label than the right one, or, without labels, not quite right."""
+        if self.labelled:
+            return self.family.show(item.systems[system].prediction) != self.family.show(item.reference)
+        return self.loss(item, system) > 0
 
     def badness(self, item: ScoredItem, system: System) -> tuple[float, float, str]:
         """Return what sorts the worst items first: the largest loss, then the surest answer."""
@@ -116,6 +117,13 @@ class Reader:
             )
             for each, item in chosen
         )
+
+
+def _reader(platform: Platform, line: Line) -> Reader:
+    family = platform.family(line.family)
+    config = family.Config.model_validate(line.config)
+    metrics = family.metrics(config)
+    return Reader(platform, family, item_metric(metrics, primary_metric(metrics, line)), bool(family.labels(config)))
 
 
 def _measured(platform: Platform, line: Line, history: History) -> tuple[int | None, tuple[EvalReport, System] | None]:
