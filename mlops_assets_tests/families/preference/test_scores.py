@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from sklearn import metrics as sk
 
 from mlops_assets.core.records import Item
 from mlops_assets.families.preference import FAMILY
 from mlops_assets.families.preference.config import Config
 from mlops_assets_tests.families.preference.prepared import value
+
+sk = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
 
 LISTS = Config.model_validate(
     {

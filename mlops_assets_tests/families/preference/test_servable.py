@@ -10,6 +10,9 @@ from mlops_assets.families.preference.cleaning import pseudonym
 from mlops_assets_tests.families.preference.events import events
 from mlops_assets_tests.families.preference.prepared import TINY, check, servable, train, value
 
+for package in ("onnx", "onnxruntime", "safetensors"):
+    pytest.importorskip(package, reason="the preference extra is not installed")
+
 SERVE = """
 import importlib.abc, json, sys
 

@@ -2,13 +2,15 @@ import json
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from mlops_assets.core.errors import ConfigError, PlatformError
 from mlops_assets.families.preference import FAMILY, network
 from mlops_assets.families.preference.model import Events, encode, fitted, untrained
 from mlops_assets_tests.families.preference.events import events
 from mlops_assets_tests.families.preference.prepared import TINY, check, servable, train, value
+
+pytest.importorskip("onnxruntime", reason="the preference extra is not installed")
+tensors = pytest.importorskip("safetensors.numpy", reason="the preference extra is not installed")
 
 
 def test_the_gradient_is_the_slope_of_the_loss():
@@ -71,7 +73,7 @@ def test_fine_tuning_keeps_the_users_it_does_not_see_and_adds_new_ones(first, tm
     _, more = check(tmp_path, events(9))
     child = train(tmp_path, more, parent=parent)
     before, after = (json.loads((model / "model.json").read_text()) for model in (parent, child))
-    old, new = (load_file(model / "weights.safetensors") for model in (parent, child))
+    old, new = (tensors.load_file(model / "weights.safetensors") for model in (parent, child))
     assert after["users"][: len(before["users"])] == before["users"]
     assert len(after["users"]) == len(before["users"]) + 8
     assert np.array_equal(new["user"][: len(old["user"])], old["user"])
@@ -100,8 +102,8 @@ def test_training_stops_early_with_the_best_weights_where_it_is_told_to(tmp_path
     state = json.loads((tmp_path / "checkpoint.json").read_text())
     assert state["stopped"] == "early stopping"
     assert len(state["curve"]) < config.epochs
-    best = load_file(tmp_path / state["tensors"])
-    assert np.array_equal(load_file(model / "weights.safetensors")["hidden"], best["best/hidden"])
+    best = tensors.load_file(tmp_path / state["tensors"])
+    assert np.array_equal(tensors.load_file(model / "weights.safetensors")["hidden"], best["best/hidden"])
 
 
 def test_a_line_may_not_change_its_columns_under_its_model(first, tmp_path):
@@ -115,12 +117,10 @@ def test_nothing_to_train_on_and_a_diverging_training_are_errors(first, tmp_path
     items, parent = first
     with pytest.raises(PlatformError, match="no rating"):
         train(tmp_path / "empty", [], parent=parent)
-    weights = load_file(parent / "weights.safetensors")
+    weights = tensors.load_file(parent / "weights.safetensors")
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "model.json").write_text((parent / "model.json").read_text())
-    from safetensors.numpy import save
-
-    (broken / "weights.safetensors").write_bytes(save(weights | {"quality": weights["quality"] * np.nan}))
+    (broken / "weights.safetensors").write_bytes(tensors.save(weights | {"quality": weights["quality"] * np.nan}))
     with pytest.raises(PlatformError, match="diverged"):
         train(tmp_path / "nan", items, parent=broken)
