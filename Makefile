@@ -18,7 +18,7 @@ setup: .venv/.ready data/packages/.ready   ## virtual environment, base weights,
 fetch: .venv/.ready   ## base weights, recorded speech and a fast BLAS again, say after being offline
 	@$(BIN)/python data/fetch.py
 
-demo: setup     ## the whole loop on sample speech data
+demo: setup     ## the whole loop on sample data, line by line; one line: .venv/bin/mlops demo LINE
 	@$(BIN)/mlops demo
 
 test: setup     ## every test but the slow ones

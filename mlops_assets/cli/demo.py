@@ -34,7 +34,7 @@ LACKS = (ConfigError.__name__, MissingExtra.__name__)  # what a person installs 
 
 @dataclass
 class Visit:
-    """What became of one line: its batches' ends, and why it was left early, if it was."""
+    """What became of one line: its batches' ends, the seconds they took now, and why it was left early, if it was."""
 
     line: Line
     documents: list[dict[str, Any]] = field(default_factory=list)
@@ -72,12 +72,11 @@ def _lines(names: Sequence[str] | None, folder: Path) -> list[Line]:
 
 def _visit(chosen: Line, samples: Sequence[Sample], folder: Path) -> Visit:
     """Take a line's samples through it, until one cannot be."""
-    visit, began = Visit(chosen), time.perf_counter()
+    visit = Visit(chosen)
     for sample in samples:
         _run(visit, sample, folder / sample.file)
         if visit.lacks or visit.failed:
             break
-    visit.seconds = time.perf_counter() - began
     return visit
 
 
@@ -92,6 +91,7 @@ def _run(visit: Visit, sample: Sample, path: Path) -> None:
         console.print("  this home has run it before; `mlops demo --fresh` begins anew", style="dim")
         visit.documents.append(before)
         return
+    began = time.perf_counter()
     with progress.bar(platform(), [(chosen, record.batch_id)]):
         outcome = run_batch(platform(), chosen, record.batch_id)
         decision = platform().records.get(chosen.line, record.batch_id, "decision")
@@ -99,6 +99,7 @@ def _run(visit: Visit, sample: Sample, path: Path) -> None:
             console.print("  waits for a person; the demo answers as one", style="yellow")
             decide.answer(platform(), decision.decision_id, _answer(sample, sample.approve))
             outcome = continue_batch(platform(), chosen, record.batch_id)
+    visit.seconds += time.perf_counter() - began
     if outcome.kind in LACKS:
         visit.lacks = outcome.error
         console.print(f"  {chosen.line} is skipped: {outcome.error}", style="yellow", markup=False)
@@ -126,12 +127,26 @@ def _answer(sample: Sample, approve: bool) -> ReviewAnswer:
 def _summary(out: Console, visits: Sequence[Visit]) -> None:
     if len(visits) == 1:
         _details(out, visits[0])
-    columns = ("line", "verdicts", "metric", "before", "after", "95 % bounds of the gain", "data", *tour.BESIDE, "s")
+    columns = (
+        "line",
+        "verdicts",
+        "metric",
+        "before",
+        "after",
+        "95 % bounds of the gain",
+        "data",
+        *tour.BESIDE,
+        "seconds",
+    )
     rows = [
-        (visit.line.line, *tour.cells(platform(), visit.line, visit.documents), f"{visit.seconds:.0f}")
+        (
+            visit.line.line,
+            *tour.cells(platform(), visit.line, visit.documents),
+            f"{visit.seconds:.0f}" if visit.seconds else "earlier",
+        )
         for visit in visits
     ]
-    out.print(table("The tour" if len(visits) > 1 else "In one line", columns, rows))
+    out.print(table("The tour (↑ higher is better, ↓ lower is better)", columns, rows))
     for visit in visits:
         if visit.lacks or visit.failed:
             word = "skipped" if visit.lacks else "failed"

@@ -18,11 +18,11 @@ def cells(platform: Platform, line: Line, documents: Sequence[dict[str, Any]]) -
     name = line.policy.primary.metric
     if found is None:
         return (verdicts, name, *("-",) * (4 + len(BESIDE)))
-    arrow = "higher is better" if found.higher_is_better else "lower is better"
+    arrow = "↑" if found.higher_is_better else "↓"
     bounds = "-" if found.lower is None or found.upper is None else f"{found.lower:+.3f} .. {found.upper:+.3f}"
     return (
         verdicts,
-        f"{name} ({arrow})",
+        f"{name} {arrow}",
         _figure(found.production),
         _figure(found.candidate),
         f"{bounds} (n={found.n})",

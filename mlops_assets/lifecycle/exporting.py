@@ -5,6 +5,7 @@ The files are the very bytes that are served, or their full-precision twin; only
 001 has it.
 """
 
+import json
 import shutil
 import uuid
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Literal, TypeVar
 
 from pydantic import JsonValue
 
-from mlops_assets.core.digests import canonical_json, folder_files, sha256_bytes, sha256_file
+from mlops_assets.core.digests import folder_files, sha256_bytes, sha256_file
 from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Version
@@ -93,12 +94,14 @@ def _metrics(platform: Platform, version: Version, kind: Format, files: dict[str
         "files": dict(files),
         "eval_report": report.digest if report else None,
         "scorer": report.scorer if report else None,
+        "alpha": report.alpha if report else None,
+        "compression": [each.model_dump(mode="json") for each in report.compression] if report else [],
         "metrics": {
             name: {each.metric: _figures(each, kind) for each in rows if each.set_name == name}
             for name in dict.fromkeys(each.set_name for each in rows)
         },
     }
-    return (canonical_json(document) + "\n").encode()
+    return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _figures(row: Comparison, kind: Format) -> dict[str, JsonValue]:

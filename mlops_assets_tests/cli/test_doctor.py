@@ -1,12 +1,11 @@
 """What the doctor says of a line, for families of every kind: by the same questions."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from mlops_assets.core.line import Judge
-from mlops_assets_tests.cli.test_demo import mlops
+from mlops_assets_tests.cli.conftest import Shell
 from mlops_assets_tests.components.conftest import declare
 from mlops_assets_tests.lines import baseline_line
 
@@ -17,7 +16,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]
     folder = tmp_path_factory.mktemp("project")
     judge = Judge(model="cohere:command", subject="short texts")
     declare(folder / "lines", baseline_line(folder, judge=judge))
-    return {each["name"]: each for each in json.loads(mlops(folder, "doctor", "--json").stdout)}
+    return {each["name"]: each for each in Shell(folder)("doctor", "--json", MLOPS_ROOT=str(folder)).document}
 
 
 def test_every_line_of_the_project_is_looked_at(found: dict[str, dict[str, str]]):
