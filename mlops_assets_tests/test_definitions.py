@@ -42,7 +42,7 @@ def test_definitions_are_light_and_a_second_line_is_one_more_file(tmp_path: Path
     home = tmp_path / "home"
     found = load(MLOPS_HOME=str(home), MLOPS_LINES=str(tmp_path / "lines"))
     assert {"speech", "topics"} <= set(found["groups"])
-    assert {"speech", "speech_intake", "topics", "topics_intake"} <= set(found["jobs"])
+    assert {"speech_chain", "speech_intake", "topics_chain", "topics_intake"} <= set(found["jobs"])
     assert "upkeep" in found["sensors"]
     loaded = {name.partition(".")[0] for name in found["modules"]}
     assert not loaded & set(HEAVY)

@@ -14,7 +14,12 @@ class LineJobs:
 
     def __init__(self, line: Line) -> None:
         self.intake = _job(line, f"{line.line}_intake", INTAKE)
-        self.chain = _job(line, line.line, CHAIN)
+        self.chain = _job(line, chain_job(line), CHAIN)
+
+
+def chain_job(line: Line) -> str:
+    """Return the name of a line's chain; the line's own will not do, for Dagster keeps words such as 'context'."""
+    return f"{line.line}_chain"
 
 
 def _job(line: Line, name: str, assets: tuple[str, ...]):

@@ -70,11 +70,18 @@ def test_a_line_is_one_group_and_intake_holds_no_pool(graph: Any) -> None:
     assert {node.partitions_def.name for node in nodes if node.partitions_def} == {"topics"}
 
 
+@pytest.mark.parametrize("name", ["context", "config", "type", "lambda"])
+def test_a_line_may_have_a_name_that_dagster_keeps_for_itself(tmp_path: Path, name: str) -> None:
+    definitions = complete(line_definitions(baseline_line(tmp_path, name=name)))
+    assert definitions.resolve_job_def(f"{name}_chain").partitions_def is not None
+    assert definitions.resolve_job_def(f"{name}_intake").partitions_def is not None
+
+
 def test_there_are_two_jobs_and_three_sensors(tmp_path: Path) -> None:
     definitions = complete(line_definitions(baseline_line(tmp_path)))
-    assert {job.name for job in definitions.jobs or ()} == {"topics", "topics_intake"}
+    assert {job.name for job in definitions.jobs or ()} == {"topics_chain", "topics_intake"}
     assert {sensor.name for sensor in definitions.sensors or ()} == {"topics_inbox", "topics_improve", "topics_failure"}
-    job = definitions.resolve_job_def("topics")
+    job = definitions.resolve_job_def("topics_chain")
     assert job.executor_def is dg.in_process_executor
     assert int(job.tags["dagster/max_runtime"]) > 0
 
