@@ -23,6 +23,7 @@ COLOURS = {
     "reference": "#8d6fd1",
     "classical": "#2f9e77",
 }
+SAID = {"reference": "full precision", "baseline": "base model"}  # other systems are called what they are
 WIDTH = 9.6
 
 
@@ -104,7 +105,7 @@ def calibration(sets: Mapping[str, Mapping[str, Sequence[tuple[float, float, int
             filled = [each for each in bins if each[2]]
             largest = max((each[2] for each in filled), default=1)
             points = [each[0] for each in filled], [each[1] for each in filled]
-            axes.plot(*points, color=COLOURS[system], linewidth=1.5, alpha=0.6, label=system)
+            axes.plot(*points, color=COLOURS[system], linewidth=1.5, alpha=0.6, label=SAID.get(system, system))
             axes.scatter(*points, [12 + 90 * each[2] / largest for each in filled], color=COLOURS[system])
         axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.03), aspect="equal")
         named(axes, x="confidence", y="share that is right", title=name)

@@ -5,6 +5,7 @@ labels and calibrations there are is what the report holds: the page knows no fa
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.line import Line
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OF_A_CLASS = "_class_"
+DRAWN_GOLDEN, DRAWN = 6, 3
 OTHERS = ("reference", "classical", "baseline")
 
 
@@ -126,7 +128,7 @@ def _learning_curve(candidate: CandidateModel) -> "Figure":
 
 
 def _intervals(report: EvalReport) -> "Figure":
-    rows = [row for row in report.comparisons if row.slice is None and OF_A_CLASS not in row.metric]
+    rows = list(_drawn_rows(report))
     figure = plots.figure(1.1 + 0.62 * max(len(rows), 1))
     (axes,) = plots.drawn(figure)
     for position, row in enumerate(rows):
@@ -140,16 +142,31 @@ def _intervals(report: EvalReport) -> "Figure":
             height = position + 0.6 * ((at + 0.5) / len(present) - 0.5)
             if interval is not None:
                 axes.plot(interval, [height] * 2, color=plots.COLOURS[system], linewidth=3.5, alpha=0.4)
-            axes.plot([value], [height], "o", color=plots.COLOURS[system], label=system, markersize=5.5)
+            axes.plot(
+                [value],
+                [height],
+                "o",
+                color=plots.COLOURS[system],
+                label=plots.SAID.get(system, system),
+                markersize=5.5,
+            )
     axes.set_yticks(
         range(len(rows)),
         [f"{row.metric} · {row.set_name}\n{row.n} items, {row.origin}" for row in rows],
         parse_math=False,
     )
-    axes.invert_yaxis()
+    axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
     plots.legend(figure)
     return figure
+
+
+def _drawn_rows(report: EvalReport) -> Iterator[Comparison]:
+    """Yield the most telling metrics of each set, more of a golden one; the table has them all."""
+    for result in report.sets:
+        rows = (row for row in report.comparisons if row.set_name == result.name)
+        wholes = (row for row in rows if row.slice is None and OF_A_CLASS not in row.metric)
+        yield from islice(wholes, DRAWN_GOLDEN if result.kind == "golden" else DRAWN)
 
 
 def _calibration(report: EvalReport) -> "Figure":

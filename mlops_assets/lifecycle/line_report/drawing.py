@@ -68,7 +68,13 @@ def trend(measured: Sequence[Measured]) -> "Figure":
             known = [point for point in points if point[1] is not None]
             if known:
                 colour = plots.COLOURS[system]
-                axes.plot(*zip(*known, strict=True), linestyle=style, color=colour, marker=".", label=system)
+                axes.plot(
+                    *zip(*known, strict=True),
+                    linestyle=style,
+                    color=colour,
+                    marker=".",
+                    label=plots.SAID.get(system, system),
+                )
         for each in rows:
             at, released = order[each.batch_id], each.version is not None
             if each.comparison.candidate_interval:
