@@ -14,6 +14,8 @@ from playwright.sync_api import Page, sync_playwright
 from tenacity import retry, stop_after_delay, wait_fixed
 
 from mlops_assets import wiring
+from mlops_assets.core.ports import Platform
+from mlops_assets.lifecycle.line_report import write_line_page
 
 DOCS = Path(__file__).parent
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -48,10 +50,19 @@ def main() -> None:
             _open(page, f"{location}/assets/speech/eval_report")
             page.get_by_text("Metadata").first.wait_for(timeout=60_000)
             _picture(page, "eval-report.png")
+            _line_report(page, wiring.platform(settings))
             browser.close()
     finally:
         server.terminate()
         server.wait(30)
+
+
+def _line_report(page: Page, platform: Platform) -> None:
+    """Photograph the errors part of the line with pictures, as `mlops report mango` writes it."""
+    line = next(line for line in platform.lines() if line.line == "mango")
+    page.set_viewport_size({"width": 1280, "height": 1100})
+    page.goto(f"{write_line_page(platform, line, platform.home / 'reports').as_uri()}#errors")
+    page.screenshot(path=DOCS / "line-report.png")
 
 
 def _picture(page: Page, name: str) -> None:
