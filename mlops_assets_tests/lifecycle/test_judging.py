@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.line import Judge, Line
@@ -99,3 +100,9 @@ def test_a_batch_that_is_stopped_anyway_is_not_shown(platform: Platform, tmp_pat
     data, _ = validated(platform, judged_line(tmp_path, provider), tmp_path / "empty")
     assert not data.accepted
     assert provider.asked == []
+
+
+def test_the_page_about_judges_shows_one_that_is_right():
+    page = (Path(__file__).parents[2] / "docs/data-judge.md").read_text(encoding="utf-8")
+    (shown,) = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0]).values()
+    assert Judge.model_validate(shown).mode == "beside"
