@@ -38,6 +38,7 @@ ORIGINS: dict[str, Origin] = {"": "real", "real": "real", "synthetic": "syntheti
 COHORTS = ("", "new", "known")
 SUSPICIOUS_WEIGHT = 0.5
 PROGRESS_ROWS = 20_000
+NOTE_CHARACTERS = 2_000  # looked at for personal data
 FEW_RATINGS = 10  # a share of fewer says nothing
 
 
@@ -72,7 +73,11 @@ class Batch:
                 self.usage[result] = row
 
     def _notes(self, row: Row) -> None:
-        texts = [str(text) for name in self.config.columns.notes if (text := row.cells.get(name)) is not None]
+        texts = [
+            str(text)[:NOTE_CHARACTERS]
+            for name in self.config.columns.notes
+            if (text := row.cells.get(name)) is not None
+        ]
         self.notes += bool(texts)
         self.personal += any(EMAIL.search(text) or PHONE.search(text) for text in texts)
 

@@ -15,7 +15,7 @@ from mlops_assets.core.records import Finding
 from mlops_assets.families.preference.findings import finding
 
 MAX_LINE = 65_536
-SLICE_ROWS = 4_096
+SLICE_ROWS = 512  # of cells that may be long: this many are in memory at once
 MAX_GROUP_BYTES = 1 << 28
 MAX_IGNORED = 50
 _JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
@@ -132,7 +132,11 @@ def _parquet(path: Path, name: str, wanted: Sequence[str]) -> Iterator[Row | Fin
             for part in file.iter_batches(batch_size=SLICE_ROWS, columns=chosen):
                 for cells in part.to_pylist():
                     number += 1
-                    yield Row(f"{name}:{number}", {key: _cell(each) for key, each in cells.items() if each is not None})
+                    place = f"{name}:{number}"
+                    if any(isinstance(each, str) and len(each) > MAX_LINE for each in cells.values()):
+                        yield finding("PRF004", place, f"a cell of more than {MAX_LINE} characters")
+                    else:
+                        yield Row(place, {key: _cell(each) for key, each in cells.items() if each is not None})
     except (pa.ArrowException, OSError, ValueError) as error:
         yield finding("PRF007", name, str(error).partition("\n")[0])
 

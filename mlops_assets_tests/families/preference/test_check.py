@@ -203,6 +203,15 @@ def test_parquet_columns_must_be_plain(tmp_path):
     assert codes(check_folder(tmp_path / "batch", tmp_path / "data")[0])["PRF002"] == 1
 
 
+def test_parquet_cells_are_held_to_the_length_of_a_line(tmp_path):
+    (tmp_path / "batch").mkdir()
+    rows = [EVENT | {"notes": "a" * 5_000_000}, *GOOD]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "batch" / "a.parquet")
+    checked, _ = check_folder(tmp_path / "batch", tmp_path / "data")
+    assert codes(checked) == {"PRF004": 1}
+    assert checked.kept == len(GOOD)
+
+
 def test_links_are_not_followed(tmp_path):
     (tmp_path / "elsewhere.jsonl").write_text(json.dumps(EVENT))
     batch = write(tmp_path / "batch" / "a.jsonl", GOOD[1:])
