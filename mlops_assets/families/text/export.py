@@ -29,19 +29,25 @@ OPSET = 17
 def export(model: Path, out: Path, config: Config, precision: Literal["int8", "float"]) -> None:
     """Write the servable folder `out` for the model folder `model`."""
     out.mkdir(parents=True, exist_ok=True)
-    network = load_network(model, config).eval()
-    with tempfile.TemporaryDirectory() as scratch, _quiet():
-        whole = Path(scratch) / "float.onnx"
-        _trace(network, whole)
-        if precision == "int8":
-            quantize_dynamic(whole, out / MODEL, weight_type=QuantType.QInt8, per_channel=True)
-        else:
-            shutil.copyfile(whole, out / MODEL)
-    _forget_places(out / MODEL)
+    network = load_network(model, config)
+    write_onnx(network, out / MODEL, precision)
     shutil.copyfile(model / TOKENIZER, out / TOKENIZER)
     kind = str(network.config.model_type)
     how = answering("onnx", config, reach(model, config.max_length), f"Classified by a fine-tuned {kind} model.")
     (out / SETTINGS).write_text(how.model_dump_json(indent=1) + "\n", "utf-8")
+
+
+def write_onnx(network: PreTrainedModel, path: Path, precision: Literal["int8", "float"]) -> None:
+    """Write an encoder as an ONNX file: `input_ids`, `attention_mask` (messages, tokens) to `logits`."""
+    network.eval()
+    with tempfile.TemporaryDirectory() as scratch, _quiet():
+        whole = Path(scratch) / "float.onnx"
+        _trace(network, whole)
+        if precision == "int8":
+            quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True)
+        else:
+            shutil.copyfile(whole, path)
+    _forget_places(path)
 
 
 class _Logits(torch.nn.Module):
