@@ -40,7 +40,7 @@ def fit(data: Path, config: Config) -> MeanColour:
     bias = weights[3] - centre @ weights[:3]
     return MeanColour(
         labels=config.labels,
-        preprocessing=Preprocessing(size=config.size),
+        preprocessing=Preprocessing(size=config.size, values=(0, 1)),
         weights=tuple(tuple(round(float(x), 8) for x in column) for column in weights[:3].T),
         bias=tuple(round(float(x), 8) for x in bias),
     )

@@ -37,7 +37,10 @@ class Config(BaseModel):
     )
     fine_tune_epochs: int = Field(default=5, ge=0, le=1000, description="Passes over the data while the top learns too")
     fine_tune_learning_rate: float = Field(
-        default=2e-4, gt=0, le=1e-1, description="AdamW's first rate while the top learns, falling to zero (cosine)"
+        default=5e-5, gt=0, le=1e-1, description="AdamW's highest rate while the top learns, falling to zero (cosine)"
+    )
+    warmup_share: float = Field(
+        default=0.3, ge=0, le=0.9, description="Share of that phase with a rising rate; tuned features break easily"
     )
     batch_size: int = Field(default=32, ge=1, le=1024, description="Pictures a step")
     weight_decay: float = Field(default=1e-3, ge=0, le=1, description="AdamW's decay")

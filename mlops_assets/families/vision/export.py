@@ -16,7 +16,7 @@ def export(model: Path, out: Path, config: Config, precision: Literal["int8", "f
     write(out / MODEL, convert(network, precision, read_calibration(model)))
     known = Network(
         labels=settings.labels,
-        preprocessing=Preprocessing(size=settings.size),
+        preprocessing=Preprocessing(size=settings.size, values=(0, 255) if precision == "int8" else (-1, 1)),
         precision=precision,
         threads=config.serving_threads,
     )

@@ -26,11 +26,11 @@ class Preprocessing(Record):
     resize: Literal["antialiased bilinear"] = "antialiased bilinear"
     size: int = Field(description="Pixels a side")
     colours: Literal["RGB"] = "RGB"
-    values: tuple[int, int] = (0, 255)
+    values: tuple[float, float] = Field(description="What a pixel's 0 and 255 become")
 
 
 class Network(Record):
-    """A `.tflite` file: 'int8' takes uint8 and gives uint8, 'float' takes and gives float32."""
+    """A `.tflite` file: 'int8' takes and gives uint8, 'float' takes float32 of -1 to 1 and gives float32."""
 
     kind: Literal["tflite"] = "tflite"
     labels: tuple[str, ...]
@@ -103,7 +103,8 @@ class _Interpreter(_Classifier):
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Run the model."""
-        self._interpreter.set_tensor(self._input["index"], pixels[None].astype(self._input["dtype"]))
+        values = pixels if self._input["dtype"] == np.uint8 else pixels.astype(np.float32) / 127.5 - 1
+        self._interpreter.set_tensor(self._input["index"], values[None].astype(self._input["dtype"]))
         self._interpreter.invoke()
         found = self._interpreter.get_tensor(self._output["index"])[0].astype(np.float64)
         scale, zero = self._output["quantization"]

@@ -1,7 +1,8 @@
 """Write the network as a `.tflite` file, of floats or fully of 8-bit integers, the same bytes every time.
 
-Pictures go in as they are, 0 to 255, and probabilities come out: a program on a device needs to know no more. The INT8
-file takes and gives unsigned bytes; its ranges are measured on pictures that the model folder carries.
+The float file takes values -1 to 1; the INT8 file takes the pixels' bytes, which stand for the same values.
+Probabilities come out, as bytes where bytes went in. The ranges of INT8 are measured on pictures that the model folder
+carries.
 """
 
 import warnings
@@ -12,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from mlops_assets.families.vision.network import Network
+from mlops_assets.families.vision.network import Network, scaled
 from mlops_assets.families.vision.starting import quietly
 
 
@@ -32,7 +33,9 @@ def convert(network: Network, precision: Literal["int8", "float"], calibration: 
         converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
         if precision == "int8":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: ([each[None].astype(np.float32)] for each in calibration)
+            pixels = calibration.copy()
+            pixels[0, 0, :2] = [[0], [255]]  # the whole range, so that a byte of the input is a pixel's
+            converter.representative_dataset = lambda: ([scaled(each[None])] for each in pixels)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = converter.inference_output_type = tf.uint8
         content: Any = converter.convert()

@@ -26,7 +26,17 @@ from mlops_assets.families.vision import checkpoints
 from mlops_assets.families.vision.augmentation import views
 from mlops_assets.families.vision.checkpoints import State
 from mlops_assets.families.vision.config import Config
-from mlops_assets.families.vision.network import WEIGHTS, Settings, assign, forward, load, name, read_settings, save
+from mlops_assets.families.vision.network import (
+    WEIGHTS,
+    Settings,
+    assign,
+    forward,
+    load,
+    name,
+    read_settings,
+    save,
+    scaled,
+)
 from mlops_assets.families.vision.pictures import read_picture
 from mlops_assets.families.vision.starting import choose_device
 
@@ -126,6 +136,8 @@ class _Run:
         if not self.items:
             raise Refused("No item of this dataset can be trained on.", "See the findings of its validation.")
         self.network = load(parent, Settings(labels=config.labels, size=config.size, width=config.width))
+        if config.precision == "int8":
+            self.network.round_weights()
         self.pictures = read_pictures(data, self.items, config)
         self.held_out = read_pictures(held_out, read_items(held_out), config)
         self.phases = phases(config)
@@ -146,6 +158,8 @@ class _Run:
     def write(self) -> None:
         """Write the best weights (the last ones where nothing was held out) as `run_dir/model`."""
         self._take_best()
+        if self.config.precision == "int8":
+            self.network.round_weights()
         part, target = self.run_dir / ".model.part", self.run_dir / "model"
         shutil.rmtree(part, ignore_errors=True)
         settings = self.network.settings.model_copy(update={"steps": self.state.step, "recipe": self.state.recipe})
@@ -160,7 +174,7 @@ class _Run:
         learner = _Learner(self, phase)
         if found:
             learner.restore(*found[1:])
-        else:
+        elif not self.state.phase:
             self._look(learner)
         while self.state.epoch < phase.epochs and not self._patience_is_out():
             losses = [
@@ -237,11 +251,12 @@ class _Run:
             assign({key: variables[key] for key in best}, best, self.run_dir)
 
     def _rate(self, phase: Phase, at: int) -> float:
-        """Return the learning rate of step `at` of this pass."""
+        """Return the learning rate of step `at` of this pass: rising over the warm-up, then a cosine, if it falls."""
         if not phase.falling:
             return phase.learning_rate
-        done = (self.state.epoch + at / self._per_epoch(phase)) / phase.epochs
-        return phase.learning_rate * (1 + math.cos(math.pi * done)) / 2
+        done = (self.state.epoch + (at + 1) / self._per_epoch(phase)) / phase.epochs
+        rising = min(1.0, done / self.config.warmup_share) if self.config.warmup_share else 1.0
+        return phase.learning_rate * rising * (1 + math.cos(math.pi * min(1.0, done))) / 2
 
     def _per_epoch(self, phase: Phase) -> int:
         copies = 1 if phase.layers else 1 + self.config.head_views
@@ -351,8 +366,8 @@ class _Learner:
 
 
 def _padded(array: np.ndarray, size: int) -> np.ndarray:
-    """Fill a batch with zeros, so that every step has one shape; pictures become float32."""
-    array = array.astype(np.float32) if array.dtype == np.uint8 else array
+    """Fill a batch with zeros, so that every step has one shape; pictures are scaled to -1..1."""
+    array = scaled(array) if array.dtype == np.uint8 else array
     return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
 
 
