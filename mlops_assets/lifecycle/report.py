@@ -53,15 +53,19 @@ def primary_comparison(line: Line, report: EvalReport) -> Comparison | None:
 
 
 def as_good_without_network(row: Comparison) -> str | None:
-    """Return a sentence if the classical method is within the intervals of candidate and production, or better."""
-    if row.classical is None:
+    """Return a sentence if the classical method is within the intervals of candidate and production, or better.
+
+    A candidate that is no better than the base model says nothing about what a network can do.
+    """
+    sign = 1 if row.higher_is_better else -1
+    if row.classical is None or (row.baseline is not None and sign * (row.candidate - row.baseline) <= 0):
         return None
     rivals = [(row.candidate, row.candidate_interval), (row.production, row.production_interval)]
     for value, interval in rivals:
         if value is None:
             continue
         low, high = interval or (value, value)
-        if row.classical < low if row.higher_is_better else row.classical > high:
+        if sign * row.classical < min(sign * low, sign * high):
             return None
     served = "" if row.production is None else f" and {number(row.production)} in production"
     return (

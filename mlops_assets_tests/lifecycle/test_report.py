@@ -159,6 +159,11 @@ def test_a_classical_method_within_the_interval_is_as_good(classical: float | No
     assert (">Classical<" in page) is (classical is not None)
 
 
+def test_a_candidate_that_learned_nothing_says_nothing_of_networks():
+    page = evaluation_page(LINE, candidate(), report(comparison(candidate=0.22, classical=0.1)), {})
+    assert "does not need a network" not in page
+
+
 def test_classes_have_a_table_of_their_own():
     rows = [
         comparison(metric=f"{kind}_class_{label}", higher_is_better=True)

@@ -21,7 +21,8 @@ def contest(platform: Platform, line: Line, history: History) -> Contest:
     """Compare the versions and candidates of a line by their stored evaluations."""
     reports = [made.report for _, made in history if made.report]
     latest = reports[-1] if reports else None
-    primary = primary_comparison(line, latest) if latest else None
+    primary = [row for report in reports if (row := primary_comparison(line, report))]
+    best = max(primary, key=lambda row: row.candidate if row.higher_is_better else -row.candidate, default=None)
     curves = [
         Curve(batch_id=batch.batch_id, version=_version(made), points=made.candidate.curve)
         for batch, made in history
@@ -32,7 +33,7 @@ def contest(platform: Platform, line: Line, history: History) -> Contest:
         measured=tuple(_measured(history)),
         costs={name: latest.systems[name] for name in SYSTEMS if name in latest.systems} if latest else {},
         curves=tuple(curves[-SHOWN_CURVES:]),
-        classical=as_good_without_network(primary) if primary else None,
+        classical=as_good_without_network(best) if best else None,
     )
 
 

@@ -28,7 +28,7 @@ from mlops_assets.lifecycle.line_report.content import (
 from mlops_assets.lifecycle.split import sample
 
 EXPLORED_BATCHES = 20
-SHOWN_VALUES = 16
+MOST_VALUES, SHOWN_VALUES = 16, 6  # of a facet with more values than that, few tell enough
 SHOWN_QUANTITIES = 6
 SHOWN_EXAMPLES = 12
 BINS = 24
@@ -124,10 +124,11 @@ def _balances(family: Family, line: Line, sources: Sequence[Looked]) -> Iterator
             if facet == "label" and labels
             else sorted(counts, key=lambda name: (-counts[name].total(), name))
         )
+        shown = names if len(names) <= max(MOST_VALUES, len(labels)) else names[:SHOWN_VALUES]
         yield Balance(
             facet=facet,
-            counts={name: dict(counts[name]) for name in names[: max(SHOWN_VALUES, len(labels))]},
-            more=max(0, len(names) - max(SHOWN_VALUES, len(labels))),
+            counts={name: dict(counts[name]) for name in shown},
+            more=len(names) - len(shown),
         )
 
 

@@ -46,7 +46,7 @@ def mistakes(platform: Platform, line: Line, history: History) -> Mistakes:
             "worst": reader.mistakes(wrong[:SHOWN_MISTAKES], system),
             "wrong": len(wrong),
             "scored": len(answered),
-            "slices": tuple(_slices(report, system, line.policy.primary.metric)),
+            "slices": tuple(_slices(report, system, metric.name)),
         }
     )
 
