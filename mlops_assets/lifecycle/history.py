@@ -1,11 +1,12 @@
 """What a line has been through, read back from its records: for status, reports and notebooks alike."""
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from pydantic import JsonValue
 
-from mlops_assets.core.dataset import read_items
+from mlops_assets.core.dataset import ITEMS, read_items
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Batch, Platform
 from mlops_assets.core.records import (
@@ -80,6 +81,16 @@ def chains(platform: Platform, line: Line) -> list[tuple[Batch, Chain]]:
 def dataset_items(platform: Platform, dataset: str) -> list[Item]:
     """Return the items of a stored dataset."""
     return read_items(platform.store.folder(dataset))
+
+
+def spread_items(platform: Platform, dataset: str, most: int) -> tuple[int, list[Item]]:
+    """Return the number of items of a stored dataset, and at most `most` of them, spread evenly over it."""
+    path = platform.store.folder(dataset) / ITEMS
+    with path.open(encoding="utf-8") as file:
+        total = sum(1 for _ in file)
+    step = max(1, -(-total // most))
+    with path.open(encoding="utf-8") as file:
+        return total, [Item.model_validate_json(text) for text in islice(file, 0, None, step)]
 
 
 def batch_findings(platform: Platform, data: ValidatedData) -> list[Finding]:

@@ -42,6 +42,7 @@ class Source(Record):
     kind: SetKind | None = Field(description="None for a batch")
     origin: Origin
     items: int
+    looked_at: int = Field(description="Of many items some were looked at, spread evenly; counts are of those")
 
 
 class Balance(Record):

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Batch, Platform
-from mlops_assets.core.records import Item, Origin, SetKind
-from mlops_assets.lifecycle import status
+from mlops_assets.core.records import Item, Origin, SetKind, Severity
+from mlops_assets.lifecycle import archive, status, validate
 from mlops_assets.lifecycle.evaluation_sets import evaluation_sets
 from mlops_assets.lifecycle.examples import shown
-from mlops_assets.lifecycle.history import Chain, batch_findings, dataset_items
+from mlops_assets.lifecycle.history import Chain, spread_items
 from mlops_assets.lifecycle.line_report.content import (
     Balance,
     BatchRow,
@@ -28,6 +28,7 @@ from mlops_assets.lifecycle.line_report.content import (
 from mlops_assets.lifecycle.split import sample
 
 EXPLORED_BATCHES = 20
+MOST_ITEMS = 5_000
 MOST_VALUES, SHOWN_VALUES = 16, 6  # of a facet with more values than that, few tell enough
 SHOWN_QUANTITIES = 6
 SHOWN_EXAMPLES = 12
@@ -38,14 +39,15 @@ GOLDEN, BATCHES = "golden", "batches"
 
 @dataclass(frozen=True)
 class Looked:
-    """A source with its items, and the stored dataset they are in."""
+    """A source with its items (of many, some of all parts), and the stored dataset they are in."""
 
     name: str
     kind: SetKind | None
     origin: Origin
     dataset: str
+    total: int
     items: Sequence[Item]
-    accepted: bool = True
+    accepted: bool
 
 
 def exploration(platform: Platform, line: Line, history: Sequence[tuple[Batch, Chain]]) -> Exploration:
@@ -53,29 +55,36 @@ def exploration(platform: Platform, line: Line, history: Sequence[tuple[Batch, C
     family = platform.family(line.family)
     recent = history[-EXPLORED_BATCHES:]
     sets = [
-        Looked(each.name, each.kind, each.origin, each.dataset, dataset_items(platform, each.dataset))
-        for each in evaluation_sets(platform, line)
+        _look(platform, each.name, each.kind, each.origin, each.dataset) for each in evaluation_sets(platform, line)
     ]
-    batches = [
-        Looked(batch.batch_id, None, made.data.origin, made.data.dataset, items, made.data.accepted)
+    found = [
+        _look(platform, batch.batch_id, None, made.data.origin, made.data.dataset, made.data.accepted)
         for batch, made in recent
-        if made.data is not None and (items := dataset_items(platform, made.data.dataset))
+        if made.data is not None
     ]
+    batches = [each for each in found if each.items]
     return Exploration(
         batches=tuple(_batch(platform, line, batch, made) for batch, made in history),
         left_out=len(history) - len(recent),
         sources=tuple(
-            Source(name=each.name, kind=each.kind, origin=each.origin, items=len(each.items))
+            Source(name=each.name, kind=each.kind, origin=each.origin, items=each.total, looked_at=len(each.items))
             for each in (*sets, *batches)
         ),
         balances=tuple(_balances(family, line, [*sets, *batches])),
         distributions=tuple(_distributions(family, sets, batches)),
-        reasons=tuple(_reasons(platform, recent)),
+        reasons=tuple(_reasons(family, recent)),
         examples=tuple(
             _examples(platform, family, next((each for each in reversed(batches) if each.accepted), sets[0]))
         ),
         min_quality=line.policy.data.min_quality,
     )
+
+
+def _look(
+    platform: Platform, name: str, kind: SetKind | None, origin: Origin, dataset: str, accepted: bool = True
+) -> Looked:
+    total, items = spread_items(platform, dataset, MOST_ITEMS)
+    return Looked(name, kind, origin, dataset, total, items, accepted)
 
 
 def _batch(platform: Platform, line: Line, batch: Batch, made: Chain) -> BatchRow:
@@ -194,18 +203,19 @@ def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _reasons(platform: Platform, recent: Sequence[tuple[Batch, Chain]]) -> Iterator[Reason]:
-    times: Counter[tuple] = Counter()
-    batches: Counter[tuple] = Counter()
-    for _, made in recent:
-        if made.data is None:
-            continue
-        found = Counter((each.code, each.title, each.severity) for each in batch_findings(platform, made.data))
+def _reasons(family: Family, recent: Sequence[tuple[Batch, Chain]]) -> Iterator[Reason]:
+    titles = {**archive.FINDINGS, **validate.FINDINGS, **family.findings}
+    times: Counter[tuple[str, Severity]] = Counter()
+    batches: Counter[tuple[str, Severity]] = Counter()
+    for data in (made.data for _, made in recent if made.data):
+        found: Counter[tuple[str, Severity]] = Counter((each.code, "quarantine") for each in data.reasons)
+        found.update({(code, "drop"): count for code, count in data.dropped.items()})
+        found.update({(code, "flag"): count for code, count in data.flagged.items()})
         times += found
-        batches += Counter(dict.fromkeys(found, 1))
-    for kind, count in times.most_common():
-        code, title, severity = kind
-        yield Reason(code=code, title=title, severity=severity, times=count, batches=batches[kind])
+        batches.update(found.keys())
+    for (code, severity), count in times.most_common():
+        shared = batches[code, severity]
+        yield Reason(code=code, title=titles.get(code, ""), severity=severity, times=count, batches=shared)
 
 
 def _examples(platform: Platform, family: Family, source: Looked) -> Iterator[Example]:

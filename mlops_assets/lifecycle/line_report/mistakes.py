@@ -17,6 +17,7 @@ from mlops_assets.lifecycle.line_report.contest import History, standing
 SHOWN_MISTAKES = 15
 SHOWN_SLICES = 12
 SHOWN_FLIPS = 6
+RECENT = 50  # batches whose releases and contributors are looked at
 
 
 def mistakes(platform: Platform, line: Line, history: History) -> Mistakes:
@@ -29,8 +30,8 @@ def mistakes(platform: Platform, line: Line, history: History) -> Mistakes:
         metric=metric.name,
         higher_is_better=metric.higher_is_better,
         labelled=reader.labelled,
-        flips=tuple(_flips(reader, history)),
-        contributors=tuple(_contributors(reader, history)),
+        flips=tuple(_flips(reader, history[-RECENT:])),
+        contributors=tuple(_contributors(reader, history[-RECENT:])),
     )
     if found is None:
         return said
