@@ -11,8 +11,8 @@ from mlops_assets.lifecycle.history import dataset_items, spread_items
 
 
 @pytest.mark.parametrize(
-    ("most", "chosen"), [(1, [0]), (2, [0, 4]), (3, [0, 3, 6]), (4, [0, 2, 4, 6]), (7, list(range(7))), (99, list(range(7)))]
-)  # fmt: skip
+    ("most", "chosen"), [(1, [0]), (2, [0, 4]), (3, [0, 3, 6]), (4, [0, 2, 4, 6]), (7, [*range(7)]), (99, [*range(7)])]
+)
 def test_a_part_of_many_items_is_spread_over_all(platform: Platform, tmp_path: Path, most: int, chosen: list[int]):
     items = [Item(id=str(at), value=f"line\u2028separator {at}", target="x", cluster="a") for at in range(7)]
     write_items(tmp_path / "data", items)
