@@ -201,7 +201,8 @@ def _begin(checkpoint: Path, key: str, parent: Path, config: Config) -> Checkpoi
 
 
 def _item(row: dict[str, str], config: Config, seen: Mapping[str, Item]) -> Item | Finding:
-    text, label, user = row["text"].strip(), row["label"].strip().lower(), row.get("user", "").strip()
+    text, label, user = (row.get(name, "").strip() for name in ("text", "label", "user"))
+    label = label.lower()
     origins: dict[str, Origin] = {"": "real", "real": "real", "synthetic": "synthetic"}
     origin = origins.get(row.get("origin", "").strip().lower())
     words, where = split(text), text[:40]

@@ -1,20 +1,16 @@
-"""The numbered reasons of a baseline batch, and its rows as they were written.
+"""The numbered reasons of a baseline batch, and its rows as they were written."""
 
-A physical line is a row: a broken row costs itself and never the rest of the file, as an unclosed quote would.
-"""
-
-import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from mlops_assets.core.records import Finding, Severity
+from mlops_assets.core.rows import Broken, file_names, text_rows
 
 COLUMNS = ("text", "label", "user", "origin")
-MAX_LINE_BYTES = 65_536
+REQUIRED = ("text", "label")
+CODES = {"header": "BAS002", "row": "BAS003", "long": "BAS004", "column": "BAS020"}
+READ = (".csv", ".jsonl")
 DETAIL_CHARACTERS = 160
-JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 RULES: dict[str, tuple[str, Severity]] = {
     "BAS001": ("no CSV or JSONL file", "quarantine"),
@@ -34,73 +30,19 @@ RULES: dict[str, tuple[str, Severity]] = {
 
 def read_rows(folder: Path) -> Iterator[dict[str, str] | Finding]:
     """Yield the rows of every CSV and JSONL file, and a finding for each that cannot be read."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    names = [name for name in names if not any(part in JUNK or part.startswith("._") for part in name.split("/"))]
-    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows}
-    if not any(Path(name).suffix.lower() in readers for name in names):
+    names = file_names(folder)
+    if not any(Path(name).suffix.lower() in READ for name in names):
         yield finding("BAS001")
     for name in names:
-        reader = readers.get(Path(name).suffix.lower())
-        yield from (finding("BAS021", name),) if reader is None else reader(folder / name)
-
-
-def _lines(path: Path) -> Iterator[str | Finding]:
-    with path.open("rb") as file:
-        while raw := file.readline(MAX_LINE_BYTES + 1):
-            if len(raw) > MAX_LINE_BYTES:
-                while raw and not raw.endswith(b"\n"):
-                    raw = file.readline(MAX_LINE_BYTES)
-                yield finding("BAS004", path.name)
-                continue
-            try:
-                line = raw.decode("utf-8").removeprefix("\ufeff").rstrip("\r\n")
-            except UnicodeDecodeError:
-                yield finding("BAS003", path.name, "not UTF-8")
-                continue
-            if line.strip():
-                yield line
-
-
-def _csv_rows(path: Path) -> Iterator[dict[str, str] | Finding]:
-    lines = _lines(path)
-    head = next(lines, "")
-    names = [] if isinstance(head, Finding) else [name.strip().lower() for name in next(csv.reader([head]), [])]
-    if len(set(names)) < len(names) or not {"text", "label"} <= set(names):
-        yield finding("BAS002", path.name, ", ".join(names))
-        return
-    yield from (finding("BAS020", detail=name) for name in names if name not in COLUMNS)
-    for line in lines:
-        if isinstance(line, Finding):
-            yield line
+        if Path(name).suffix.lower() not in READ or not (folder / name).is_file():
+            yield finding("BAS021", name)
             continue
-        try:
-            fields = next(csv.reader([line], strict=True))
-        except csv.Error as error:
-            yield finding("BAS003", line, str(error))
-            continue
-        if len(fields) != len(names):
-            yield finding("BAS003", line, f"{len(fields)} fields, {len(names)} columns")
-        else:
-            yield {name: value for name, value in zip(names, fields, strict=True) if name in COLUMNS}
+        for row in text_rows(folder / name, COLUMNS, REQUIRED):
+            yield _finding(name, row) if isinstance(row, Broken) else row.values
 
 
-def _jsonl_rows(path: Path) -> Iterator[dict[str, str] | Finding]:
-    ignored: set[str] = set()
-    for line in _lines(path):
-        if isinstance(line, Finding):
-            yield line
-            continue
-        try:
-            row: Any = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        known = {name: row[name] for name in COLUMNS if row.get(name) is not None} if isinstance(row, dict) else {}
-        if not {"text", "label"} <= set(known) or not all(isinstance(value, str) for value in known.values()):
-            yield finding("BAS003", line)
-            continue
-        yield from (finding("BAS020", detail=name) for name in sorted({*row} - {*COLUMNS} - ignored))
-        ignored |= {*row}
-        yield known
+def _finding(name: str, broken: Broken) -> Finding:
+    return finding(CODES[broken.kind], None if broken.kind == "column" else f"{name} {broken.where}", broken.detail)
 
 
 def finding(code: str, item: str | None = None, detail: str = "") -> Finding:
