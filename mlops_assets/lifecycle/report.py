@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OF_A_CLASS = "_class_"
 DRAWN_GOLDEN, DRAWN = 6, 3
+SHOWN_SLICES = 20
 OTHERS = ("reference", "classical", "baseline")
 
 
@@ -39,6 +40,7 @@ def evaluation_page(line: Line, candidate: CandidateModel, report: EvalReport, i
         wholes=[row for row in wholes if OF_A_CLASS not in row.metric],
         classes=by_class(wholes),
         slices=[row for row in report.comparisons if row.slice and row.metric == line.policy.primary.metric],
+        shown_slices=SHOWN_SLICES,
         intervals=plots.svg(_intervals(report), "Metrics of the systems with their intervals, per set"),
         curve=plots.svg(_learning_curve(candidate), "Loss per step") if candidate.curve else None,
         calibration=plots.svg(_calibration(report), "Accuracy over confidence") if report.calibrations else None,

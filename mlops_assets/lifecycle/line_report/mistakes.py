@@ -16,6 +16,7 @@ from mlops_assets.lifecycle.line_report.contest import History, standing
 
 SHOWN_MISTAKES = 15
 SHOWN_SLICES = 12
+LEAST_SLICE = 10  # items; smaller ones are bad by chance
 SHOWN_FLIPS = 6
 RECENT = 50  # batches whose releases and contributors are looked at
 
@@ -143,7 +144,7 @@ def _matrices(report: EvalReport, system: System) -> Iterator[Matrix]:
 
 
 def _slices(report: EvalReport, system: System, metric: str) -> list[SliceRow]:
-    """Return the slices with the lowest scores, the worst first."""
+    """Return the slices of at least 10 items with the lowest scores, the worst first."""
     rows = [
         (
             row.higher_is_better,
@@ -151,6 +152,7 @@ def _slices(report: EvalReport, system: System, metric: str) -> list[SliceRow]:
         )
         for row in report.comparisons
         if row.slice
+        and row.n >= LEAST_SLICE
         and row.metric == metric
         and row.set_name != "holdout"
         and (value := getattr(row, system)) is not None
