@@ -72,8 +72,19 @@ def test_links_lead_somewhere(link: str):
     assert (ROOT / link).exists()
 
 
+def _first_cells(title: str) -> list[str]:
+    section = README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)
+
+
 def test_the_chain_is_the_chain():
-    assert re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE) == list(ASSETS)
+    assert _first_cells("The chain") == list(ASSETS)
+
+
+def test_the_lines_are_those_that_are_declared():
+    from mlops_assets import wiring
+
+    assert set(_first_cells("Seven lines, one chain")) == {line.line for line in wiring.lines()}
 
 
 @pytest.mark.parametrize("target", re.findall(r"^make ([a-z-]+)", README, flags=re.MULTILINE))
