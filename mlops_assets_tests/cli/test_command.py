@@ -52,9 +52,10 @@ def test_report_writes_a_page_and_prints_its_tables(shell: Shell, tmp_path: Path
     assert "Error analysis" in Path(done["page"]).read_text()
     batch = done["report"]["exploration"]["batches"][0]["batch_id"]
     assert done["report"]["contest"]["versions"][-1]["roles"] == ["production"]
-    one = shell("report", "topics", "--batch", batch[:13], "--output", str(tmp_path))
-    assert Path(one.out.strip()) == tmp_path / "topics" / f"{batch}.html"
-    assert batch in Path(one.out.strip()).read_text()
+    one = shell("report", "topics", "--batch", batch[:13], "--output", str(tmp_path), "--open", BROWSER="echo %s")
+    page = tmp_path / "topics" / f"{batch}.html"
+    assert set(one.out.split()) == {str(page), page.as_uri()}, one.err
+    assert batch in page.read_text()
 
 
 def test_people_get_words_and_no_markup(shell: Shell):

@@ -164,15 +164,15 @@ def _slices(report: EvalReport, system: System, metric: str) -> list[SliceRow]:
 def _flips(reader: Reader, history: History) -> Iterator[Flips]:
     """Compare each release with the version before it, item by item, in the evaluation it was released on."""
     for _, made in history:
-        if made.deployed is None or made.report is None or "production" not in made.report.systems:
+        production = made.report.systems.get("production") if made.report else None
+        if made.report is None or made.deployed is None or production is None or production.version is None:
             continue
-        earlier = made.report.systems["production"].version
-        for golden in (each for each in made.report.sets if each.kind == "golden" and earlier is not None):
+        for golden in (each for each in made.report.sets if each.kind == "golden"):
             items = reader.scored(golden, "candidate", "production")
             moved = [(reader.loss(item, "candidate") - reader.loss(item, "production"), item) for item in items]
             worse = sorted((pair for pair in moved if pair[0] > 0), key=lambda pair: (-pair[0], pair[1].item))
             yield Flips(
-                earlier=earlier or 0,
+                earlier=production.version,
                 later=made.deployed.version,
                 worse=len(worse),
                 better=sum(change < 0 for change, _ in moved),
