@@ -22,8 +22,8 @@ class Config(BaseModel):
     )
     base_weights: str = Field(
         default="imagenet",
-        description="Weights a line starts from: 'imagenet' (fetched by Keras), 'random', or the path of an .h5, "
-        ".weights.h5 or .safetensors file with a MobileNetV2 of this width",
+        description="Weights a line starts from: 'imagenet' (fetched by Keras), 'random', or the path of an .h5 or "
+        ".safetensors file whose arrays are named for the layers of a MobileNetV2 of this width (model.save('x.h5'))",
     )
     base_seed: int = Field(default=0, ge=0, description="Seed of random base weights")
 

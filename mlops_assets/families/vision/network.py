@@ -103,6 +103,14 @@ def name(variable: Any) -> str:
     return "/".join(variable.path.split("/")[-2:])
 
 
+def settle(network: Network, pictures: np.ndarray) -> None:
+    """Take a random backbone's normalisation from some pictures: without it, signals fade away through fifty layers."""
+    for layer in network.backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    network.backbone(scaled(pictures), training=True)
+
+
 def load(folder: Path, settings: Settings | None = None) -> Network:
     """Read a model folder; with `settings`, for their labels and size: a label the model does not know starts at zero.
 

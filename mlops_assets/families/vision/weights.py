@@ -12,7 +12,10 @@ import numpy as np
 from mlops_assets.core.errors import ConfigError
 from mlops_assets.families.vision.config import Config
 
-HELP = "Name a file with a MobileNetV2 of the configured width, or 'imagenet', or 'random', in base_weights."
+HELP = (
+    "In base_weights, name an .h5 (as model.save writes it) or .safetensors file with a MobileNetV2 of the configured "
+    "width, or 'imagenet', or 'random'."
+)
 _OTHER_KINDS = {"depthwise_kernel": "kernel"}
 
 
@@ -33,14 +36,16 @@ def write_base(config: Config, out: Path) -> None:
 
     Its calibration pictures are smooth noise, for it has seen no pictures.
     """
-    from mlops_assets.families.vision.network import Settings, build, save
+    from mlops_assets.families.vision.network import Settings, build, save, settle
 
-    network = build(Settings(labels=config.labels, size=config.size, width=config.width))
     found = find_file(config.base_weights)
+    network = build(Settings(labels=config.labels, size=config.size, width=config.width))
     if config.base_weights == "imagenet":
         _fetch(config, network.backbone)
     elif found is not None:
         copy_weights(found, {key: each for key, each in network.variables().items() if not key.startswith("head/")})
+    else:
+        settle(network, _noise(config))
     save(out, network, _noise(config), network.settings)
 
 
