@@ -193,9 +193,9 @@ def _label_gates(gates: DataGates, labels: Mapping[str, int]) -> Iterator[Findin
     """Name every label that has too few items, and how many are missing."""
     for label, count in labels.items():
         if count < gates.min_per_label:
-            yield _finding("VAL006", label, f"{count} of at least {gates.min_per_label}")
+            yield _finding("VAL006", label, f"{label}: {count} of at least {gates.min_per_label}")
         elif count < gates.recommended_per_label:
-            yield _finding("VAL021", label, f"{count} of {gates.recommended_per_label} recommended")
+            yield _finding("VAL021", label, f"{label}: {count} of {gates.recommended_per_label} recommended")
 
 
 def _tell(platform: Platform, record: ValidatedData) -> None:

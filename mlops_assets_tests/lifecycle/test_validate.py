@@ -247,7 +247,9 @@ def test_every_label_without_enough_items_is_named_with_what_is_missing(
     record = validated(platform, with_gates(line, min_per_label=10, recommended_per_label=30), tmp_path / "two")
     assert not record.accepted
     assert record.labels == {"music": 0, "sport": 20, "weather": 20}
-    assert [(each.code, each.item, each.detail) for each in record.reasons] == [("VAL006", "music", "0 of at least 10")]
+    assert [(each.code, each.item, each.detail) for each in record.reasons] == [
+        ("VAL006", "music", "music: 0 of at least 10")
+    ]
     assert record.flagged == {"VAL021": 2}
 
 
