@@ -20,15 +20,23 @@ _FACTOR, _OTHER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 
 
 def firsts(keys: np.ndarray) -> np.ndarray:
-    """Return for each key the position of the first one that equals it."""
+    """Return for each key, a uint64, the position of the first one that equals it.
+
+    Each round puts the first of every bucket at the head of it; keys that are not their bucket's go to the next round.
+    Four rounds of random access are a third of the time of one sort.
+    """
     found = np.arange(len(keys))
-    ordered = np.sort(keys)
-    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if len(repeated):
-        at = np.minimum(np.searchsorted(repeated, keys), len(repeated) - 1)
-        members = np.flatnonzero(repeated[at] == keys)
-        _, first, group = np.unique(keys[members], return_index=True, return_inverse=True)
-        found[members] = members[first[group]]
+    rest = found
+    while len(rest):
+        some = keys[rest]
+        bits = max(8, len(rest).bit_length() + 1)
+        bucket = (some * _FACTOR) >> np.uint64(64 - bits)
+        heads = np.empty(1 << bits, np.int64)
+        heads[bucket[::-1]] = rest[::-1]  # of several writes to one place the last one stays
+        head = heads[bucket]
+        same = keys[head] == some
+        found[rest[same]] = head[same]
+        rest = rest[~same]
     return found
 
 
@@ -46,8 +54,8 @@ def near(
 ) -> dict[int, int]:
     """Return rows that nearly are an earlier row with the same target, and that row.
 
-    Candidates are the first rows that agree in two least hashes of a band and in half of all: with a share of common
-    words of 0.8, 97 of 100 are found.
+    Candidates are the first rows that agree in both least hashes of a band and in more than half of all: with a share
+    of common words of 0.8, 93 of 100 are found; with 0.9, nearly all.
     Rows of fewer than four words are left alone: one word of three is another message.
     """
     eligible = counts >= FEWEST_WORDS
@@ -57,7 +65,9 @@ def near(
         rows = np.flatnonzero(eligible)
         first = rows[firsts(key[rows] ^ targets[rows].astype(np.uint64) * _OTHER)]
         rows, first = rows[first != rows], first[first != rows]
-        likely = np.sum(least[:, rows] == least[:, first], axis=0) >= PERMUTATIONS // 2
+        fitting = np.minimum(counts[rows], counts[first]) >= share * np.maximum(counts[rows], counts[first])
+        rows, first = rows[fitting], first[fitting]
+        likely = np.sum(least[:, rows] == least[:, first], axis=0) > PERMUTATIONS // 2
         for row, other in zip(rows[likely].tolist(), first[likely].tolist(), strict=True):
             if row not in found and other not in found and _alike(text[row].as_py(), text[other].as_py()) >= share:
                 found[row] = other

@@ -21,12 +21,15 @@ import pyarrow.compute as pc
 
 PERMUTATIONS = 8
 CHUNK_BYTES = 1 << 17
+FOLD_BYTES = 1 << 24
 THREADS = 2
 _WORD = r"[^\p{L}\p{M}\p{N}]+"
 _PLAIN = re.compile(r"[\W_]+")
 _SPACE = 32
 _PRIME = 0x9E3779B97F4A7C15
-_FROM_BYTES = bytes(byte if byte >= 128 or chr(byte).isalnum() else _SPACE for byte in range(256))
+_FROM_BYTES = bytes(
+    byte if byte >= 128 else ord(chr(byte).lower()) if chr(byte).isalnum() else _SPACE for byte in range(256)
+)
 _draw = np.random.default_rng(20_261_121)
 _VALUES = _draw.integers(1, 2**63, 256, dtype=np.uint64) | np.uint64(1)
 _FACTORS = _draw.integers(1, 2**63, PERMUTATIONS, dtype=np.uint64) | np.uint64(1)
@@ -40,28 +43,30 @@ def split(text: str) -> list[str]:
 
 def sketches(messages: pa.StringArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return per message the hash of its words in order, the least hashes (8, n) uint64, and its number of words."""
+    folded = (_folded(part) for part in _chunks(messages, FOLD_BYTES))
     with ThreadPoolExecutor(THREADS) as pool:
-        done = list(pool.map(_sketch, _chunks(messages)))
+        done = list(pool.map(_sketch, (chunk for part in folded for chunk in _chunks(part, CHUNK_BYTES))))
     if not done:
         return np.zeros(0, np.uint64), np.zeros((PERMUTATIONS, 0), np.uint64), np.zeros(0, np.int64)
     order, least, counts = (np.concatenate(column, axis=-1) for column in zip(*done, strict=True))
     return order, least, counts
 
 
-def _chunks(messages: pa.StringArray) -> Sequence[pa.StringArray]:
+def _chunks(messages: pa.StringArray, size: int) -> Sequence[pa.StringArray]:
     if not len(messages):
         return []
     offsets = np.frombuffer(messages.buffers()[1], np.int32)[messages.offset : messages.offset + len(messages) + 1]
     last = int(offsets[-1] - offsets[0])
-    cuts = np.searchsorted(offsets, offsets[0] + np.arange(0, last, CHUNK_BYTES))
+    cuts = np.searchsorted(offsets, offsets[0] + np.arange(0, last, size))
     bounds = sorted({0, len(messages), *(int(cut) for cut in cuts if cut < len(messages))})
     return [messages.slice(start, end - start) for start, end in pairwise(bounds)]
 
 
-def _sketch(messages: pa.StringArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    text = pc.binary_join_element_wise(_folded(messages), "", " ")
-    offsets = np.frombuffer(text.buffers()[1], np.int32)[: len(text) + 1]
-    raw = np.frombuffer(bytes(memoryview(text.buffers()[2])[: offsets[-1]]).translate(_FROM_BYTES), np.uint8)
+def _sketch(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
+    own = memoryview(text.buffers()[2])[offsets[0] : offsets[-1]]
+    offsets = offsets - offsets[0]
+    raw = np.frombuffer(bytes(own).translate(_FROM_BYTES), np.uint8)
     starts, ends = _edges(raw != _SPACE)
     powers, inverses = _powers(1 << len(raw).bit_length())
     sums = np.zeros(len(raw) + 1, np.uint64)
@@ -93,13 +98,15 @@ def _edges(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _folded(messages: pa.StringArray) -> pa.StringArray:
-    """Return messages in lower case; in those that are not ASCII, other signs than letters and digits are spaces."""
-    lower = pc.ascii_lower(messages)
+    """Return messages with a space behind each; those that are not ASCII in lower case, with spaces for signs.
+
+    What is ASCII is folded later, by a table of bytes.
+    """
     wide = pc.not_equal(pc.utf8_length(messages), pc.binary_length(messages))
-    if not pc.any(wide).as_py():
-        return lower
-    folded = pc.replace_substring_regex(pc.utf8_lower(messages.filter(wide)), _WORD, " ")
-    return pc.replace_with_mask(lower, wide, folded)
+    if pc.any(wide).as_py():
+        folded = pc.replace_substring_regex(pc.utf8_lower(messages.filter(wide)), _WORD, " ")
+        messages = pc.replace_with_mask(messages, wide, folded)
+    return pc.binary_join_element_wise(messages, "", " ")
 
 
 @functools.cache
