@@ -9,10 +9,10 @@ set (synthetic) both name the same class, after a short training on the sample b
 TensorFlow's own product of matrices of a pointwise convolution's shape, with as many floating-point operations as the
 step's convolutions need. Without the base weights (`make setup`) these figures are left out.
 
-Learned: a JPEG decodes straight to an eighth, a quarter or a half of its size, which pays for much of what a check does
-besides; a box filter before the last scaling halves its time; Pillow's choice of PNG filters cost more than all judging.
-INT8 first named another class for nine pictures in a hundred, and for ten with activations of 16 bits: it was the
-rounding of weights. Training on weights that are on their 8-bit grid already left two or three.
+Learned: a JPEG decodes straight to an eighth, a quarter or a half of its size, which pays for much of what a check
+does besides; a box filter before the last scaling halves its time; Pillow's choice of PNG filters cost more than all
+judging. INT8 first named another class for nine pictures in a hundred, and for ten with activations of 16 bits: it was
+the rounding of weights. Training on weights that are on their 8-bit grid already left two or three.
 """
 
 import hashlib

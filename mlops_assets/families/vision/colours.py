@@ -20,7 +20,7 @@ RIDGE = 1e-4
 
 def fit(data: Path, config: Config) -> MeanColour:
     """Fit the rule to the pictures of dataset `data`; raises ValueError for an empty one."""
-    items = read_items(data)
+    items = [item for item in read_items(data) if item.target in config.labels]
     colours = np.stack([mean_colour(read_picture(data / str(item.path), config.size).pixels) for item in items])
     classes = np.array([config.labels.index(str(item.target)) for item in items])
     count, centre = len(config.labels), colours.mean(axis=0)

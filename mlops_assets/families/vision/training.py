@@ -132,14 +132,14 @@ class _Run:
                 f"The parent model has width {width}, the line asks for {config.width}.",
                 "Keep the width, or start a new line.",
             )
-        self.items = read_items(data)
+        self.items = _of_labels(data, config)
         if not self.items:
             raise Refused("No item of this dataset can be trained on.", "See the findings of its validation.")
         self.network = load(parent, Settings(labels=config.labels, size=config.size, width=config.width))
         if config.precision == "int8":
             self.network.round_weights()
         self.pictures = read_pictures(data, self.items, config)
-        self.held_out = read_pictures(held_out, read_items(held_out), config)
+        self.held_out = read_pictures(held_out, _of_labels(held_out, config), config)
         self.phases = phases(config)
         self.state = State(recipe=_recipe(data, held_out, parent, config, seed))
         self._features = forward(self.network)
@@ -363,6 +363,11 @@ class _Learner:
         targets = tf.one_hot(classes, count) * (1 - smoothing) + smoothing / count
         losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
         return tf.reduce_sum(losses * weights) / tf.reduce_sum(weights)
+
+
+def _of_labels(folder: Path, config: Config) -> list[Item]:
+    """Return the items of a dataset; those replayed from a time when the line had other labels are left out."""
+    return [item for item in read_items(folder) if item.target in config.labels]
 
 
 def _padded(array: np.ndarray, size: int) -> np.ndarray:
