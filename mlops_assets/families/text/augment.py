@@ -3,6 +3,7 @@
 Paraphrases and back-translations, which need a language model, are made as batches of their own (`mlops label`).
 """
 
+import functools
 import importlib
 import importlib.util
 import random
@@ -19,6 +20,7 @@ def augmented(text: str, settings: Augmentation, seed: str) -> str:
     return " ".join(_typo(word, draw) if draw.random() < settings.typos else word for word in left or words[:1])
 
 
+@functools.cache
 def wordnet() -> bool:
     """Return whether nltk and its WordNet are on this machine."""
     if importlib.util.find_spec("nltk") is None:

@@ -6,7 +6,6 @@ Quality, 0 to 10, is the mean over every row submitted: 10 for one without remar
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,26 +18,11 @@ from mlops_assets.families.text import duplicates, rules
 from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.findings import finding
 from mlops_assets.families.text.labels import Targets, numbers, targets
-from mlops_assets.families.text.rows import Origins, items, languages, origins
+from mlops_assets.families.text.rows import Judged, items, languages, origins
 from mlops_assets.families.text.tables import Table, read_tables
 from mlops_assets.families.text.words import sketches
 
 COSTS = {"TXT030": 5.0, "TXT031": 1.0, "TXT032": 2.0, "TXT033": 5.0, "TXT034": 5.0, "TXT038": 5.0, "TXT039": 2.0}
-
-
-@dataclass(frozen=True)
-class Judged:
-    """The rows of a batch and what was found: a row's first reason to drop it, or '', and the rows flagged by code."""
-
-    table: Table
-    text: pa.StringArray
-    targets: Targets
-    codes: np.ndarray
-    details: dict[int, str]
-    flags: dict[str, np.ndarray]
-    numbers: dict[str, np.ndarray]
-    origins: Origins
-    languages: np.ndarray
 
 
 def check(folder: Path, out: Path, config: Config, report: Report) -> Checked:

@@ -1,24 +1,22 @@
-"""From judged rows to the items of a dataset."""
+"""What is known of the rows of a batch, and the items that are made of those kept."""
 
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions when it is imported)
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.records import Item, Origin
-from mlops_assets.families.text.config import NO_LABEL, Config
+from mlops_assets.families.text.config import Config
+from mlops_assets.families.text.labels import Targets
 from mlops_assets.families.text.tables import Table
-
-if TYPE_CHECKING:
-    from mlops_assets.families.text.check import Judged
 
 _SAFE = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
@@ -31,6 +29,21 @@ class Origins:
 
     names: np.ndarray
     unknown: np.ndarray
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The rows of a batch and what was found: a row's first reason to drop it, or '', and the rows flagged by code."""
+
+    table: Table
+    text: pa.StringArray
+    targets: Targets
+    codes: np.ndarray
+    details: dict[int, str]
+    flags: dict[str, np.ndarray]
+    numbers: dict[str, np.ndarray]
+    origins: Origins
+    languages: np.ndarray
 
 
 def origins(table: Table, config: Config) -> Origins:
@@ -48,7 +61,7 @@ def languages(table: Table, config: Config) -> tuple[np.ndarray, np.ndarray, np.
     return names, names == "?", foreign
 
 
-def items(judged: "Judged", kept: np.ndarray, config: Config) -> Iterator[Item]:
+def items(judged: Judged, kept: np.ndarray, config: Config) -> Iterator[Item]:
     """Yield the item of every kept row.
 
     Rows of one user, or of one template, are resampled together; the others are alone.
@@ -85,11 +98,6 @@ def safe(name: str) -> str:
     return lower if _SAFE.fullmatch(lower) else "x" + hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
-def has_label(target: str, label: str) -> bool:
-    """Return whether a target names a label."""
-    return target != NO_LABEL and label in target.split(";")
-
-
 def _length(text: str, config: Config) -> str:
     return "short" if len(text) < config.short_chars else "medium" if len(text) < config.long_chars else "long"
 
@@ -99,7 +107,7 @@ def _code(cell: str) -> str:
     return code if not code or _LANGUAGE.fullmatch(code) else "?"
 
 
-def _distinct(table: Table, column: str, rule) -> np.ndarray | None:
+def _distinct(table: Table, column: str, rule: Callable[[str], str]) -> np.ndarray | None:
     cells = table.columns.get(column)
     if cells is None:
         return None

@@ -48,6 +48,9 @@ def train(
     device = choose_device(config)
     if config.threads:
         torch.set_num_threads(config.threads)
+    if device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
     examples, others = read(data, parent, config, seed), read(held_out, parent, config)
     if not examples.items:
         raise Refused("No item of this dataset can be trained on.", "See the findings of its validation.")
@@ -99,6 +102,14 @@ def freeze(network: PreTrainedModel, config: Config) -> None:
         module.requires_grad_(False)
 
 
+def broken(step: int, loss: float, rate: float) -> TaskFailed:
+    """Return the error of a training whose loss is not a number."""
+    return TaskFailed(
+        f"Training broke down after step {step}: loss {loss:.4g}.",
+        f"Lower learning_rate (now {rate:g}) or raise warmup_share, then run again.",
+    )
+
+
 class _Trainer(Trainer):
     """The Trainer with batches, loss and randomness that depend on the step alone."""
 
@@ -138,10 +149,7 @@ class _Trainer(Trainer):
         torch.manual_seed(self._seed * 1_000_003 + self.state.global_step)
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not math.isfinite(loss.item()):
-            raise TaskFailed(
-                f"Training broke down after step {self.state.global_step}: loss {loss.item():.4g}.",
-                f"Lower learning_rate (now {self._config.learning_rate:g}) or raise warmup_share, then run again.",
-            )
+            raise broken(self.state.global_step, loss.item(), self._config.learning_rate)
         return loss
 
     def compute_loss(
@@ -185,6 +193,8 @@ class _Watch(TrainerCallback):
     def on_evaluate(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Stop when the held-out loss has not been better for as many looks as patience says."""
         losses = [each["eval_loss"] for each in state.log_history if "eval_loss" in each]
+        if not math.isfinite(losses[-1]):
+            raise broken(state.global_step, losses[-1], args.learning_rate)
         if len(losses) - 1 - losses.index(min(losses)) >= self._patience:
             control.should_training_stop = True
 

@@ -70,9 +70,9 @@ def load_network(source: Path | str, config: Config) -> PreTrainedModel:
             ignore_mismatched_sizes=True,
             attn_implementation="eager",
         )
-        if known != list(config.labels) and set(known) & set(config.labels):
+        if known != list(config.labels):
             before = AutoModelForSequenceClassification.from_pretrained(source, dtype=torch.float32)
-            _keep_rows(network, before, known, config.labels)
+            _renew_head(network, before, known, config.labels)
     except (OSError, ValueError) as error:
         raise _unusable(str(source), error) from error
     return network
@@ -82,6 +82,7 @@ def save_network(network: PreTrainedModel, out: Path) -> None:
     """Write weights and configuration of a model folder."""
     out.mkdir(parents=True, exist_ok=True)
     network.save_pretrained(out)
+    (out / WEIGHTS).chmod(0o644)
     _forget_places(out / CONFIG)
     (out / "generation_config.json").unlink(missing_ok=True)
 
@@ -117,9 +118,12 @@ def reach(model: Path, longest: int) -> int:
     return int(min(longest, places, own or longest))
 
 
-def _keep_rows(network: PreTrainedModel, before: PreTrainedModel, known: list[str], labels: tuple[str, ...]) -> None:
+def _renew_head(network: PreTrainedModel, before: PreTrainedModel, known: list[str], labels: tuple[str, ...]) -> None:
     new, old = head_of(network), head_of(before)
+    torch.manual_seed(HEAD_SEED)
     with torch.no_grad():
+        new.weight.normal_(0, getattr(network.config, "initializer_range", 0.02))
+        new.bias.zero_()
         for at, label in enumerate(labels):
             if label in known:
                 new.weight[at] = old.weight[known.index(label)]

@@ -108,6 +108,7 @@ def test_other_labels_get_a_new_head_that_keeps_the_known_rows(tmp_path: Path, b
     new = load_file(tmp_path / "again" / "model" / "model.safetensors")["classifier.weight"]
     np.testing.assert_allclose(new[0], old[LABELS.index("greet")], atol=1e-6)
     np.testing.assert_allclose(new[2], old[LABELS.index("deliver")], atol=1e-6)
+    assert not np.allclose(new[1], old[LABELS.index("refund")], atol=1e-3)
 
 
 def test_numbers_that_break_down_are_said_so(tmp_path: Path, base: Path) -> None:
