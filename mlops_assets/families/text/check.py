@@ -19,7 +19,8 @@ from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.findings import finding
 from mlops_assets.families.text.labels import Targets, numbers, targets
 from mlops_assets.families.text.rows import Judged, items, languages, origins
-from mlops_assets.families.text.tables import Table, read_tables
+from mlops_assets.families.text.table import Table
+from mlops_assets.families.text.tables import read_tables
 from mlops_assets.families.text.words import sketches
 
 COSTS = {"TXT030": 5.0, "TXT031": 1.0, "TXT032": 2.0, "TXT033": 5.0, "TXT034": 5.0, "TXT038": 5.0, "TXT039": 2.0}

@@ -16,7 +16,7 @@ from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.records import Item, Origin
 from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.labels import Targets
-from mlops_assets.families.text.tables import Table
+from mlops_assets.families.text.table import Table
 
 _SAFE = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")

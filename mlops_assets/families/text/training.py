@@ -4,7 +4,6 @@ What a step sees - its batch, its dropout - depends on seed and step alone. A ch
 says that it is whole and whose it is; checkpoints hold torch's own files and never leave the run folder.
 """
 
-import json
 import math
 import os
 import shutil
@@ -17,23 +16,18 @@ from transformers import (
     PreTrainedModel,
     PrinterCallback,
     Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
 )
 
 from mlops_assets.core.digests import sha256_file, sha256_json
-from mlops_assets.core.errors import ConfigError, Refused, TaskFailed
-from mlops_assets.core.family import Progress, Report, Trained
-from mlops_assets.core.records import CurvePoint
+from mlops_assets.core.errors import ConfigError, Refused
+from mlops_assets.core.family import Report, Trained
 from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.examples import Examples, Steps, in_order, read, schedule
 from mlops_assets.families.text.losses import label_weights, plain_loss, training_loss
+from mlops_assets.families.text.watch import Watch, broken, curve, latest
 from mlops_assets.families.text.weights import WEIGHTS, copy_tokenizer, encoder_layers, load_network, save_network
 
-CURVE_POINTS = 200
-_WHOLE = "whole.json"
 _DATASET = "items.jsonl"
 
 
@@ -58,7 +52,7 @@ def train(
     freeze(network, config)
     batches = schedule(examples, config, seed)
     every = config.evaluate_every or math.ceil(len(batches) / config.epochs)
-    watch = _Watch(_recipe(data, held_out, parent, config, seed), config.patience, len(batches), every, report)
+    watch = Watch(_recipe(data, held_out, parent, config, seed), config.patience, len(batches), every, report)
     trainer = _Trainer(
         network,
         examples,
@@ -69,14 +63,14 @@ def train(
         _arguments(run_dir, config, seed, device, every, others),
         watch,
     )
-    trainer.train(resume_from_checkpoint=_latest(run_dir, watch.recipe))
+    trainer.train(resume_from_checkpoint=latest(run_dir, watch.recipe))
     _write(trainer, parent, run_dir)
     return Trained(
         steps=trainer.state.global_step,
         items=examples.items,
         seconds=round(time.monotonic() - started, 3),
         device=device,
-        curve=_curve(trainer.state),
+        curve=curve(trainer.state),
         stopped="early stopping" if trainer.state.global_step < len(batches) else "finished",
     )
 
@@ -102,14 +96,6 @@ def freeze(network: PreTrainedModel, config: Config) -> None:
         module.requires_grad_(False)
 
 
-def broken(step: int, loss: float, rate: float) -> TaskFailed:
-    """Return the error of a training whose loss is not a number."""
-    return TaskFailed(
-        f"Training broke down after step {step}: loss {loss:.4g}.",
-        f"Lower learning_rate (now {rate:g}) or raise warmup_share, then run again.",
-    )
-
-
 class _Trainer(Trainer):
     """The Trainer with batches, loss and randomness that depend on the step alone."""
 
@@ -122,7 +108,7 @@ class _Trainer(Trainer):
         config: Config,
         seed: int,
         arguments: TrainingArguments,
-        watch: "_Watch",
+        watch: Watch,
     ) -> None:
         self._examples, self._others = examples, others
         self._config, self._seed = config, seed
@@ -166,51 +152,6 @@ class _Trainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
 
-class _Watch(TrainerCallback):
-    """Reports progress, looks at the last step too, stops early, and marks checkpoints as whole."""
-
-    def __init__(self, recipe: str, patience: int, steps: int, every: int, report: Report) -> None:
-        self.recipe, self._patience, self._steps, self._every, self._report = recipe, patience, steps, every, report
-
-    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Say that training goes on from a checkpoint."""
-        if state.global_step:
-            self._tell(state, {}, "resumed from a checkpoint")
-
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Log, look and save at the last step as at those before."""
-        if state.global_step >= state.max_steps:
-            control.should_log = True
-            control.should_evaluate = args.eval_strategy != "no"
-
-    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any) -> None:
-        """Report losses as they are known."""
-        names = {"loss": "loss", "eval_loss": "held_out_loss", "learning_rate": "learning_rate"}
-        values = {name: float(logs[key]) for key, name in names.items() if key in (logs or {})}
-        if values:
-            self._tell(state, values)
-
-    def on_evaluate(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Stop when the held-out loss has not been better for as many looks as patience says."""
-        losses = [each["eval_loss"] for each in state.log_history if "eval_loss" in each]
-        if not math.isfinite(losses[-1]):
-            raise broken(state.global_step, losses[-1], args.learning_rate)
-        if len(losses) - 1 - losses.index(min(losses)) >= self._patience:
-            control.should_training_stop = True
-
-    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Mark the checkpoint as whole."""
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        for file in folder.iterdir():
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
-        (folder / _WHOLE).write_text(json.dumps({"recipe": self.recipe}), "utf-8")
-
-    def _tell(self, state: TrainerState, values: dict[str, float], text: str = "") -> None:
-        finite = {name: value for name, value in values.items() if math.isfinite(value)}
-        self._report(Progress(stage="train", done=state.global_step, total=self._steps, values=finite, text=text))
-
-
 def _arguments(
     run_dir: Path, config: Config, seed: int, device: str, every: int, others: Examples
 ) -> TrainingArguments:
@@ -251,18 +192,6 @@ def _logging(every: int) -> int:
     return next(each for each in range(max(1, every // 10), every + 1) if every % each == 0)
 
 
-def _latest(run_dir: Path, recipe: str) -> str | None:
-    """Return the newest whole checkpoint of this training; all others are removed."""
-    found: dict[int, Path] = {}
-    for folder in run_dir.glob("checkpoint-*"):
-        mark = folder / _WHOLE
-        if mark.is_file() and json.loads(mark.read_text("utf-8"))["recipe"] == recipe:
-            found[int(folder.name.rpartition("-")[2])] = folder
-        else:
-            shutil.rmtree(folder)
-    return str(found[max(found)]) if found else None
-
-
 def _write(trainer: _Trainer, parent: Path, run_dir: Path) -> None:
     """Write the best weights (the last ones where nothing was held out) as `run_dir/model`; remove checkpoints."""
     part, target = run_dir / ".model.part", run_dir / "model"
@@ -275,20 +204,6 @@ def _write(trainer: _Trainer, parent: Path, run_dir: Path) -> None:
     part.rename(target)
     for folder in run_dir.glob("checkpoint-*"):
         shutil.rmtree(folder)
-
-
-def _curve(state: TrainerState) -> tuple[CurvePoint, ...]:
-    points: dict[int, dict[str, Any]] = {}
-    for entry in state.log_history:
-        names = {"loss": "loss", "eval_loss": "held_out_loss", "learning_rate": "learning_rate"}
-        points.setdefault(int(entry["step"]), {}).update({names[key]: entry[key] for key in names if key in entry})
-    kept = [CurvePoint(step=step, **values) for step, values in sorted(points.items()) if values]
-    thin = max(1, len(kept) // CURVE_POINTS)
-    return tuple(
-        point
-        for at, point in enumerate(kept)
-        if at % thin == 0 or point.held_out_loss is not None or at == len(kept) - 1
-    )
 
 
 def _recipe(data: Path, held_out: Path, parent: Path, config: Config, seed: int) -> str:
