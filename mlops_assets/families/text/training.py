@@ -25,7 +25,7 @@ from mlops_assets.core.family import Report, Trained
 from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.examples import Examples, Steps, in_order, read, schedule
 from mlops_assets.families.text.losses import label_weights, plain_loss, training_loss
-from mlops_assets.families.text.watch import Watch, broken, curve, latest
+from mlops_assets.families.text.watch import Watch, broken, curve, ended, latest
 from mlops_assets.families.text.weights import WEIGHTS, copy_tokenizer, encoder_layers, load_network, save_network
 
 _DATASET = "items.jsonl"
@@ -53,17 +53,18 @@ def train(
     batches = schedule(examples, config, seed)
     every = config.evaluate_every or math.ceil(len(batches) / config.epochs)
     watch = Watch(_recipe(data, held_out, parent, config, seed), config.patience, len(batches), every, report)
+    checkpoint = latest(run_dir, watch.recipe)
     trainer = _Trainer(
         network,
         examples,
         others,
-        batches,
+        batches[: ended(checkpoint, config.patience)],
         config,
         seed,
         _arguments(run_dir, config, seed, device, every, others),
         watch,
     )
-    trainer.train(resume_from_checkpoint=latest(run_dir, watch.recipe))
+    trainer.train(resume_from_checkpoint=checkpoint)
     _write(trainer, parent, run_dir)
     return Trained(
         steps=trainer.state.global_step,

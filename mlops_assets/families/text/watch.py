@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 
 from mlops_assets.core.errors import TaskFailed
 from mlops_assets.core.family import Progress, Report
@@ -43,10 +44,10 @@ class Watch(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Stop when the held-out loss has not been better for as many looks as patience says."""
-        losses = [each["eval_loss"] for each in state.log_history if "eval_loss" in each]
-        if not math.isfinite(losses[-1]):
-            raise broken(state.global_step, losses[-1], args.learning_rate)
-        if len(losses) - 1 - losses.index(min(losses)) >= self._patience:
+        loss = state.log_history[-1]["eval_loss"]
+        if not math.isfinite(loss):
+            raise broken(state.global_step, loss, args.learning_rate)
+        if enough(state, self._patience):
             control.should_training_stop = True
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -60,6 +61,20 @@ class Watch(TrainerCallback):
     def _tell(self, state: TrainerState, values: dict[str, float], text: str = "") -> None:
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
         self._report(Progress(stage="train", done=state.global_step, total=self._steps, values=finite, text=text))
+
+
+def enough(state: TrainerState, patience: int) -> bool:
+    """Return whether the held-out loss has not been better for `patience` looks."""
+    losses = [each["eval_loss"] for each in state.log_history if "eval_loss" in each]
+    return bool(losses) and len(losses) - 1 - losses.index(min(losses)) >= patience
+
+
+def ended(checkpoint: str | None, patience: int) -> int | None:
+    """Return the step at which a training had stopped early when its model was about to be written, if so."""
+    if checkpoint is None:
+        return None
+    state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
+    return state.global_step if enough(state, patience) else None
 
 
 def broken(step: int, loss: float, rate: float) -> TaskFailed:

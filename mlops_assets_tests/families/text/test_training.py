@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mlops_assets.core.dataset import read_items, write_items
+from mlops_assets.core.digests import sha256_folder
 from mlops_assets.core.errors import ConfigError, Refused, TaskFailed
 from mlops_assets.core.family import Trained
 from mlops_assets.core.records import Item
@@ -65,6 +66,22 @@ def test_stops_early_and_keeps_the_best(tmp_path: Path, base: Path) -> None:
     losses = [point.held_out_loss for point in result.curve if point.held_out_loss is not None]
     assert result.stopped == "early stopping"
     assert losses.index(min(losses)) == len(losses) - 3
+
+
+def test_goes_no_further_when_it_had_stopped_and_was_killed_before_writing(tmp_path: Path, base: Path) -> None:
+    wrong = [row | {"category": LABELS[at % 2]} for at, row in enumerate(messages(2, 30))]
+    config = configured(base, epochs=30, evaluate_every=2, patience=2, learning_rate=1e-2)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".model.part").write_text("in the way of the model")
+    with pytest.raises(FileExistsError):
+        trained(tmp_path, config, messages(1, 60), wrong)
+    steps = max(int(each.name.partition("-")[2]) for each in (tmp_path / "run").glob("checkpoint-*"))
+    (tmp_path / "run" / ".model.part").unlink()
+    again = trained(tmp_path, config, messages(1, 60), wrong)
+    whole = trained(tmp_path / "other", config, messages(1, 60), wrong)
+    assert (again.steps, again.stopped) == (steps, "early stopping")
+    assert sha256_folder(tmp_path / "run" / "model") == sha256_folder(tmp_path / "other" / "run" / "model")
+    assert [point.held_out_loss for point in again.curve] == [point.held_out_loss for point in whole.curve]
 
 
 @pytest.mark.parametrize(
