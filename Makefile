@@ -41,6 +41,7 @@ format: .venv/.ready  ## let ruff write
 	@$(BIN)/ruff check --fix .
 
 benchmarks: setup     ## every figure of the README
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
 	@$(BIN)/python benchmarks/figures.py
 
 screenshots: setup    ## the pictures in docs/ (needs a Chromium)
@@ -48,7 +49,7 @@ screenshots: setup    ## the pictures in docs/ (needs a Chromium)
 
 constraints:    ## write constraints.txt anew from the newest releases
 	$(PYTHON) -m venv .venv/renew
-	.venv/renew/bin/pip install -q -e '.[speech,vision,text,preference,judge,scale,cloud,dev]'
+	.venv/renew/bin/pip install -q -e '.[speech,vision,text,preference,judge,scale,cloud,benchmarks]'
 	(head -1 constraints.txt; .venv/renew/bin/pip freeze --exclude-editable | sed -E 's/\+cpu//' | sort -f) > .venv/constraints.txt
 	mv .venv/constraints.txt constraints.txt && rm -r .venv/renew
 

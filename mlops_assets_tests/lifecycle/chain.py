@@ -34,7 +34,9 @@ def open_line(folder: Path) -> tuple[Platform, Line]:
 def open_light_line(folder: Path) -> tuple[Platform, Line]:
     """Open the same platform with tasks in this process and a notebook for a tracker."""
     line = baseline_line(folder)
-    return replace(make_platform(folder, compute=InProcess(), lines=lambda: [line]), code_version=lambda _: "test"), line
+    return replace(
+        make_platform(folder, compute=InProcess(), lines=lambda: [line]), code_version=lambda _: "test"
+    ), line
 
 
 def submit(platform: Platform, line: Line, kind: str, **changes: int) -> str:
