@@ -80,7 +80,9 @@ def _left_in_float(path: Path) -> list[str]:
     """Return the products that INT8 would harm: those that narrow (the second of a feed-forward pair), lowest sixth.
 
     Their inputs have a few values far from the others, and one scale for all of them leaves the others coarse. On a
-    MiniLM tuned for eight labels, 97.3 % of 976 messages keep their label when everything is quantised, 98.7 % so.
+    MiniLM tuned for eight labels, 97.3 % of 976 messages keep their label when everything is quantised, 98.7 % so;
+    of its 320 golden ones, on which a short training leaves it unsure, 96 to 98 %. More products in float keep more
+    labels and cost the speed that INT8 is for.
     """
     network = onnx.load(path, load_external_data=False).graph
     shapes = {each.name: each.dims for each in network.initializer}
