@@ -10,8 +10,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from mlops_assets.core.dataset import read_items
 from mlops_assets.families.vision.config import Config
+from mlops_assets.families.vision.dataset import read_known
 from mlops_assets.families.vision.pictures import read_picture
 from mlops_assets.families.vision.servable import MeanColour, Preprocessing, mean_colour
 
@@ -20,7 +20,7 @@ RIDGE = 1e-4
 
 def fit(data: Path, config: Config) -> MeanColour:
     """Fit the rule to the pictures of dataset `data`; raises ValueError for an empty one."""
-    items = [item for item in read_items(data) if item.target in config.labels]
+    items = read_known(data, config)
     colours = np.stack([mean_colour(read_picture(data / str(item.path), config.size).pixels) for item in items])
     classes = np.array([config.labels.index(str(item.target)) for item in items])
     count, centre = len(config.labels), colours.mean(axis=0)

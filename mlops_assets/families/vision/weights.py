@@ -16,6 +16,7 @@ HELP = (
     "In base_weights, name an .h5 (as model.save writes it) or .safetensors file with a MobileNetV2 of the configured "
     "width, or 'imagenet', or 'random'."
 )
+SETTLING = 128
 _OTHER_KINDS = {"depthwise_kernel": "kernel"}
 
 
@@ -45,8 +46,8 @@ def write_base(config: Config, out: Path) -> None:
     elif found is not None:
         copy_weights(found, {key: each for key, each in network.variables().items() if not key.startswith("head/")})
     else:
-        settle(network, _noise(config))
-    save(out, network, _noise(config), network.settings)
+        settle(network, _noise(config, SETTLING))
+    save(out, network, _noise(config, config.calibration_items), network.settings)
 
 
 def copy_weights(path: Path, variables: Mapping[str, object]) -> None:
@@ -109,7 +110,7 @@ def _fetch(config: Config, backbone: object) -> None:
         each.assign(arrays[name(each)])
 
 
-def _noise(config: Config) -> np.ndarray:
+def _noise(config: Config, count: int) -> np.ndarray:
     """Return smooth random pictures, uint8 (n, size, size, 3)."""
-    coarse = np.random.default_rng(config.base_seed).integers(0, 256, (config.calibration_items, 4, 4, 3))
+    coarse = np.random.default_rng(config.base_seed).integers(0, 256, (count, 4, 4, 3))
     return np.repeat(np.repeat(coarse, config.size // 4, 1), config.size // 4, 2).astype(np.uint8)

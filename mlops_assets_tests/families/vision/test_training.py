@@ -43,7 +43,7 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
 
 def test_the_head_learns_first_then_the_top_and_never_what_lies_below(base: Path, data: Path, tmp_path: Path) -> None:
     seen = []
-    chosen = config(head_epochs=3, head_learning_rate=2e-3, fine_tune_epochs=1, precision="float")
+    chosen = config(head_epochs=3, head_learning_rate=3e-4, fine_tune_epochs=1, precision="float")
     trained = FAMILY.train(data, data, base, chosen, 1, tmp_path, seen.append)
     before, after = weights(base), weights(tmp_path / "model")
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
@@ -98,7 +98,7 @@ def test_another_width_than_the_parents_is_refused(base: Path, data: Path, tmp_p
 def test_rare_classes_count_more() -> None:
     from sklearn.utils.class_weight import compute_sample_weight
 
-    from mlops_assets.families.vision.training import balanced
+    from mlops_assets.families.vision.dataset import balanced
 
     classes = np.array([0, 0, 0, 2, 2, 3])
     np.testing.assert_allclose(balanced(classes, 5), compute_sample_weight("balanced", classes), rtol=1e-6)
