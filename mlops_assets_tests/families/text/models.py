@@ -28,11 +28,21 @@ SETTINGS = {
 }
 
 
-def tiny(folder: Path, seed: int = 0) -> Path:
-    """Write a model folder with random weights and a WordPiece tokenizer of the words above."""
+SIZES = {
+    "bert": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2},
+    "distilbert": {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2},
+    "albert": {
+        **{"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2},
+        "embedding_size": 16,
+    },
+}
+
+
+def tiny(folder: Path, seed: int = 0, kind: str = "bert") -> Path:
+    """Write a model folder with random weights of an architecture and a WordPiece tokenizer of the words above."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
     marks = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
     letters = [f"{mark}{letter}" for mark in ("", "##") for letter in "abcdefghijklmnopqrstuvwxyz"]
@@ -50,8 +60,8 @@ def tiny(folder: Path, seed: int = 0) -> Path:
     )
     wrapped.save_pretrained(folder)
     torch.manual_seed(seed)
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **sizes)).save_pretrained(folder)
+    sizes = SIZES.get(kind, SIZES["bert"]) | {"vocab_size": len(vocabulary), "max_position_embeddings": 66}
+    AutoModel.from_config(AutoConfig.for_model(kind, pad_token_id=0, **sizes)).save_pretrained(folder)
     return folder
 
 

@@ -192,3 +192,23 @@ def test_macro_f1_of_dimensions_is_scikit_learns() -> None:
 def test_a_folder_that_is_no_servable_is_named(tmp_path: Path) -> None:
     with pytest.raises(Corrupt, match=r"text\.json"):
         FAMILY.load(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "roberta", "albert"])
+def test_every_encoder_of_source_002_is_trained_exported_and_served(tmp_path: Path, kind: str) -> None:
+    config = FAMILY.Config.model_validate({**SETTINGS, "base_model": str(tiny(tmp_path / "encoder", kind=kind))})
+    batch = write_csv(tmp_path / "batch" / "messages.csv", messages(1, 48))
+    FAMILY.check(batch, tmp_path / "data", config, lambda _: None)
+    FAMILY.base(config, tmp_path / "parent")
+    (tmp_path / "run").mkdir()
+    folders = (tmp_path / "data", tmp_path / "data", tmp_path / "parent")
+    trained = FAMILY.train(*folders, config, 7, tmp_path / "run", lambda _: None)
+    losses = [point.loss for point in trained.curve if point.loss is not None]
+    assert losses[-1] < losses[0]
+    FAMILY.export(tmp_path / "run" / "model", tmp_path / "served", config)
+    items = read_items(tmp_path / "data")
+    answers = FAMILY.load(tmp_path / "served").predict([item.value for item in items])
+    right = [FAMILY.show(answer) == item.target for answer, item in zip(answers, items, strict=True)]
+    assert sum(right) > 0.6 * len(right)
+    long = FAMILY.load(tmp_path / "served").predict([" ".join(["parcel"] * 500)])
+    assert long[0]["category"] in config.labels
