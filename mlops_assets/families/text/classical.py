@@ -83,7 +83,9 @@ def _rows(matrix: Any, items: Sequence[Item], config: Config, seed: int) -> tupl
     weights, bias = np.zeros((len(config.labels), matrix.shape[1])), np.full(len(config.labels), _NEVER)
     if config.task == "multi_label":
         for at, label in enumerate(config.labels):
-            found, rows, shift = _regression(matrix, [label in _names(item) for item in items], seed)
+            named = [label in _names(item) for item in items]
+            # Balanced, or a dimension that few messages have is never named: a straw man beside the network.
+            found, rows, shift = _regression(matrix, named, seed, balance="balanced")
             weights[at], bias[at] = (rows[0], shift[0]) if len(found) == 2 else (0.0, -_NEVER if found[0] else _NEVER)
         return weights, bias
     found, rows, shift = _regression(matrix, [config.labels.index(str(item.target)) for item in items], seed)
@@ -96,14 +98,14 @@ def _rows(matrix: Any, items: Sequence[Item], config: Config, seed: int) -> tupl
     return weights, bias
 
 
-def _regression(matrix: Any, classes: Sequence[int], seed: int) -> tuple[list[int], np.ndarray, np.ndarray]:
+def _regression(
+    matrix: Any, classes: Sequence[int], seed: int, balance: str | None = None
+) -> tuple[list[int], np.ndarray, np.ndarray]:
     """Return the classes there are, and scikit-learn's coefficients and intercepts (one row for two classes)."""
     from sklearn.linear_model import LogisticRegression
 
     found = sorted({int(each) for each in classes})
     if len(found) < 2:
         return found, np.zeros((1, matrix.shape[1])), np.zeros(1)
-    # Balanced, or a label that few messages have is never answered, and the network is held against a straw man.
-    fitted = LogisticRegression(max_iter=2_000, C=10.0, class_weight="balanced", random_state=seed)
-    fitted.fit(matrix, classes)
+    fitted = LogisticRegression(max_iter=2_000, C=10.0, class_weight=balance, random_state=seed).fit(matrix, classes)
     return found, fitted.coef_, fitted.intercept_
