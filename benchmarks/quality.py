@@ -44,10 +44,10 @@ def sentence(found: dict[str, Any]) -> str:
     return f"{found['production']:.3f} to {found['candidate']:.3f} ({', '.join(parts)})"
 
 
-def main(quick: bool, as_json: bool) -> None:
-    """Run the tour (quick: the fastest line alone) and print a row a line and set."""
+def main(lines: list[str], as_json: bool) -> None:
+    """Run the tour, or the lines named, and print a row a line and set."""
     with tempfile.TemporaryDirectory() as folder:
-        documents = demo(os.environ.get("MLOPS_HOME", folder), ["preference"] if quick else [])
+        documents = demo(os.environ.get("MLOPS_HOME", folder), lines)
         figures: dict[str, Any] = {}
         for document in documents:
             for name in decisive(document) if document["deployment_status"] == "SUCCESS" else ():
@@ -58,4 +58,5 @@ def main(quick: bool, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    main("--quick" in sys.argv, "--json" in sys.argv)
+    named = [each for each in sys.argv[1:] if not each.startswith("--")]
+    main(named or (["preference"] if "--quick" in sys.argv else []), "--json" in sys.argv)

@@ -36,7 +36,12 @@ class Shell:
 
     def __call__(self, *arguments: str, **settings: str) -> Done:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLOPS_")}
-        environment |= {"MLOPS_HOME": str(self.folder / "home"), "MLOPS_LINES": str(self.folder / "lines"), **settings}
+        environment |= {
+            "COLUMNS": "140",
+            "MLOPS_HOME": str(self.folder / "home"),
+            "MLOPS_LINES": str(self.folder / "lines"),
+            **settings,
+        }
         done = subprocess.run(
             [sys.executable, "-m", "mlops_assets.cli", *arguments], capture_output=True, text=True, env=environment
         )

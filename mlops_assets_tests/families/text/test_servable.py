@@ -13,6 +13,7 @@ from mlops_assets.core.errors import Corrupt
 from mlops_assets.core.records import Item
 from mlops_assets.families.text import FAMILY
 from mlops_assets.families.text.config import Config
+from mlops_assets_tests.families.examples.text import EXAMPLE
 from mlops_assets_tests.families.text.models import LABELS, SETTINGS, messages, needs_torch, tiny, write_csv
 
 pytestmark = needs_torch
@@ -202,13 +203,8 @@ def test_every_encoder_of_source_002_is_trained_exported_and_served(tmp_path: Pa
     FAMILY.base(config, tmp_path / "parent")
     (tmp_path / "run").mkdir()
     folders = (tmp_path / "data", tmp_path / "data", tmp_path / "parent")
-    trained = FAMILY.train(*folders, config, 7, tmp_path / "run", lambda _: None)
-    losses = [point.loss for point in trained.curve if point.loss is not None]
-    assert losses[-1] < losses[0]
+    FAMILY.train(*folders, config, 7, tmp_path / "run", lambda _: None)
     FAMILY.export(tmp_path / "run" / "model", tmp_path / "served", config)
-    items = read_items(tmp_path / "data")
-    answers = FAMILY.load(tmp_path / "served").predict([item.value for item in items])
-    right = [FAMILY.show(answer) == item.target for answer, item in zip(answers, items, strict=True)]
-    assert sum(right) > 0.6 * len(right)
-    long = FAMILY.load(tmp_path / "served").predict([" ".join(["parcel"] * 500)])
-    assert long[0]["category"] in config.labels
+    EXAMPLE.agrees(tmp_path / "run" / "model", tmp_path / "served", tmp_path / "data", read_items(tmp_path / "data"))
+    (long,) = FAMILY.load(tmp_path / "served").predict([" ".join(["parcel"] * 500)])
+    assert FAMILY.show(long) in LABELS
