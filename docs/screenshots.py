@@ -62,6 +62,7 @@ def _line_report(page: Page, platform: Platform) -> None:
     line = next(line for line in platform.lines() if line.line == "mango")
     page.set_viewport_size({"width": 1280, "height": 1100})
     page.goto(f"{write_line_page(platform, line, platform.home / 'reports').as_uri()}#errors")
+    page.wait_for_timeout(1_500)  # the page glides to its part
     page.screenshot(path=DOCS / "line-report.png")
 
 
