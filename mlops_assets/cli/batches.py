@@ -42,6 +42,11 @@ def submit(
         todo = f"\nnext: mlops run {name} {record.batch_id}" if not duplicate else ""
         answer(document, lambda out: out.print(f"{record.batch_id}{note}{todo}", markup=False, highlight=False))
         return
+    console.print(
+        f"{record.batch_id} waits for the daemon of `mlops up`; without one: mlops run {name} {record.batch_id}",
+        markup=False,
+        highlight=False,
+    )
     with progress.bar(platform(), [(chosen, record.batch_id)]) as bar:
         bar.wait_for(lambda: lifecycle_status.show(platform(), chosen, record.batch_id)["status"] in ENDED)
     _end(chosen, record.batch_id, {"duplicate_of": document["duplicate_of"]})
