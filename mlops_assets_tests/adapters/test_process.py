@@ -18,8 +18,9 @@ PATIENT = Limits(minutes=5, memory_gb=4)
 RESULT = '{"task":"score","load_seconds":1,"predict_seconds":{},"units":{}}'
 
 PLATFORM = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job starts with Ctrl-C ignored
 from mlops_assets.adapters.process import LocalProcess
 from mlops_assets.core.line import Limits
 from mlops_assets.core.tasks import BaseTask
