@@ -21,6 +21,11 @@ def _free_port() -> str:
         return str(free.getsockname()[1])
 
 
+def _heed_ctrl_c() -> None:
+    """Undo what a script's background job inherits: Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_everything_starts_together_and_ends_on_ctrl_c(tmp_path: Path):
     declare(tmp_path / "lines", baseline_line(tmp_path))
     ports = ("--port", _free_port(), "--mlflow-port", _free_port())
@@ -31,6 +36,7 @@ def test_everything_starts_together_and_ends_on_ctrl_c(tmp_path: Path):
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
+        preexec_fn=_heed_ctrl_c,
     )
     assert process.stdout
     try:
