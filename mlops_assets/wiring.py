@@ -99,6 +99,7 @@ def dotenv() -> Path:
 def platform(chosen: Settings | None = None, *, compute: Compute | None = None) -> Platform:
     """Fill every port from settings; `compute` replaces the local processes that tasks run in."""
     from mlops_assets.adapters.alerts_apprise import AppriseAlerts
+    from mlops_assets.adapters.analyst_langchain import LangChainAnalyst
     from mlops_assets.adapters.artifact_store import FsspecStore
     from mlops_assets.adapters.database.batches import SqlBatches
     from mlops_assets.adapters.database.engine import Database
@@ -136,6 +137,7 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
         compute=compute or LocalProcess(made.home, root=made.root),
         serving=ServingPointer(made.home, store=store),
         judge=LangChainJudge(),
+        analyst=LangChainAnalyst(),
         family=family,
         lines=functools.cache(lambda: tuple(lines(made))),
         code_version=code_version,

@@ -45,6 +45,7 @@ class RecordingTracker:
         self.evaluations: list[tuple[EvalReport, str]] = []
         self.releases: list[tuple[Version, Decision | None, str]] = []
         self.pointers: list[Pointer] = []
+        self.decisions: list[tuple[Decision, str]] = []
 
     def training(self, line: Line, candidate: CandidateModel, parameters: Mapping[str, Any]) -> str | None:
         self.trainings.append((candidate, parameters))
@@ -57,6 +58,9 @@ class RecordingTracker:
     def release(self, version: Version, decision: Decision | None, card: str) -> str | None:
         self.releases.append((version, decision, card))
         return str(version.version)
+
+    def decision(self, line: Line, decision: Decision, page: str) -> None:
+        self.decisions.append((decision, page))
 
     def roles(self, line: str, pointer: Pointer) -> None:
         self.pointers.append(pointer)

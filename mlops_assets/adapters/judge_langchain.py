@@ -5,19 +5,18 @@ and a few short remarks, under one deadline for all of it; anything else is Unav
 """
 
 import base64
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from mlops_assets.core.errors import ConfigError, MissingExtra, Unavailable
+from mlops_assets.adapters.chat_langchain import chat_model, in_time
+from mlops_assets.core.errors import ConfigError, Unavailable
 from mlops_assets.core.line import Judge
 from mlops_assets.core.ports import Judgement
 
-RETRIES = 1
+WHAT = "The data judge"
 IMAGES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 PROMPT = """You judge data that a model is to be trained on. It should be: {subject}.
 You see {count} items of one batch, drawn at random. Look for items that show something else, and for items that are
@@ -49,7 +48,7 @@ class LangChainJudge:
         content = [_block(each) for each in items]
         prompt = PROMPT.format(subject=settings.subject, count=len(items))
         messages = [("system", prompt), ("user", content)]
-        found = _in_time(lambda: _ask(settings, messages), settings.timeout_seconds)
+        found = in_time(lambda: _ask(settings, messages), settings.timeout_seconds, what=WHAT)
         if not isinstance(found, Reply):
             raise Unavailable(f"{settings.model} did not answer in the form it was asked for.")
         try:
@@ -67,27 +66,7 @@ def _ask(settings: Judge, messages: list[Any]) -> Any:
 
 
 def _model(settings: Judge) -> Any:
-    options: dict[str, Any] = {"timeout": settings.timeout_seconds, "max_retries": RETRIES, "temperature": 0}
-    if settings.base_url:
-        options["base_url"] = settings.base_url
-    try:
-        from langchain.chat_models import init_chat_model
-    except ImportError as error:
-        raise MissingExtra("A data judge needs the package langchain.", "pip install 'mlops_assets[judge]'") from error
-    try:
-        return init_chat_model(settings.model, **options)
-    except ImportError as error:
-        raise MissingExtra(
-            f"The data judge {settings.model} needs a package that is not installed. {error}",
-            "Or take `judge` out of the line's YAML.",
-        ) from error
-    except Exception as error:  # without a key each provider refuses in its own way
-        if isinstance(error, ValueError) and "provider" in str(error):
-            raise ConfigError(
-                f"LangChain knows no provider for the data judge '{settings.model}'.",
-                "Write judge.model as provider:model, such as openai:gpt-4o or google_genai:gemini-1.5-pro.",
-            ) from error
-        raise Unavailable(f"{settings.model} cannot be used ({type(error).__name__}); is its key set?") from error
+    return chat_model(settings.model, base_url=settings.base_url, timeout_seconds=settings.timeout_seconds, what=WHAT)
 
 
 def _block(item: Path | str) -> dict[str, Any]:
@@ -100,20 +79,3 @@ def _block(item: Path | str) -> dict[str, Any]:
             "Take `judge` out of the line's YAML.",
         )
     return {"type": "image", "base64": base64.b64encode(item.read_bytes()).decode(), "mime_type": kind}
-
-
-def _in_time(work: Callable[[], Any], seconds: float) -> Any:
-    """Return what `work` gives within `seconds`: a client's own limit is one of silence, and a server may trickle."""
-    answer: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(work())
-        except Exception as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=run, name="data-judge", daemon=True).start()
-    try:
-        return answer.result(timeout=seconds)
-    except TimeoutError:
-        raise Unavailable(f"The data judge gave no answer within {seconds:g} s.") from None

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import Origin, SuiteType
+from mlops_assets.core.records import Origin, SetKind, SuiteType
 
 
 class EvaluationSet(BaseModel):
@@ -63,6 +63,9 @@ class Line(BaseModel):
     owners: tuple[str, ...] = Field(default=(), description="E-mail addresses, or 'team:name'")
     config: dict[str, Any] = Field(default={}, description="The family's own configuration, checked by its Config")
     golden: EvaluationSet = Field(description="The set that decides")
+    sealed: EvaluationSet | None = Field(
+        default=None, description="A second golden set, opened only to confirm a candidate that would be promoted"
+    )
     suites: tuple[Suite, ...] = Field(default=(), description="Regression suites")
     holdout_share: float = Field(default=0.1, ge=0, le=0.5, description="Share of a batch kept from training")
     replay_items: int = Field(default=64, ge=0, description="Items of earlier accepted batches mixed into training")
@@ -70,3 +73,16 @@ class Line(BaseModel):
     judge: Judge | None = Field(default=None, description="A model that judges the data, if any")
     limits: Limits = Limits()
     policy: Policy
+
+    def gain_alpha(self, kind: SetKind) -> float | None:
+        """Return the one-sided error that one look at a set of this kind may spend on a gain; None: none counts there.
+
+        The errors of all looks at the set that settles approvals (the sealed one, else the golden one) sum to alpha
+        (Bonferroni): in the life of that set, at most a share alpha of lines promote anything that is no better.
+        """
+        policy = self.policy
+        if kind == "sealed":
+            return policy.alpha / policy.openings_budget
+        if kind == "golden":
+            return policy.alpha if self.sealed else policy.alpha / policy.looks_budget
+        return None

@@ -6,9 +6,9 @@ came with source system 003 keep its names and defaults.
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt
 
-from mlops_assets.core.digests import sha256_json
+from mlops_assets.core.digests import canonical_json, sha256_json
 
 
 class _Model(BaseModel):
@@ -37,6 +37,13 @@ class DataGates(_Model):
     recommended_per_label: int = Field(default=0, ge=0, description="The same for each configured label")
     min_quality: float = Field(default=7.0, ge=0, le=10, description="Least quality score out of 10")
     max_dropped_share: float = Field(default=0.2, ge=0, le=1, description="Largest share of items dropped")
+    max_contributor_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Largest share of a batch that one contributor (speaker, user, source) may have; more is left out, "
+        "and a batch of too few contributors needs a person. 1: no cap",
+    )
 
 
 class Gates(_Model):
@@ -54,8 +61,17 @@ class Gates(_Model):
     critical_degradation_threshold: float = Field(
         default=0.1, ge=0, description="Largest relative loss of the primary metric on a critical suite (003)"
     )
+    fail_on_critical_degradation: bool = Field(
+        default=True, description="False: a loss on a critical suite asks a person instead of rejecting (003)"
+    )
     suite_degradation_threshold: float = Field(
         default=0.2, ge=0, description="Largest relative loss on a benchmark or edge suite (003)"
+    )
+    sample_degradation_threshold: float = Field(
+        default=0.2, ge=0, description="A sample of a suite failed if it is worse by more than this share (003)"
+    )
+    max_failed_samples_rate: float = Field(
+        default=0.05, ge=0, le=1, description="Most samples of a suite that may fail so (003)"
     )
     max_latency_ratio: float = Field(default=1.5, gt=0, description="Candidate over production, seconds per unit")
     max_size_ratio: float = Field(default=1.5, gt=0, description="Candidate over production, bytes of the servable")
@@ -66,6 +82,45 @@ class Gates(_Model):
         default=0.02, ge=0, description="A compressed export must lose less than this of the primary metric"
     )
     max_primary: float | None = Field(default=None, description="Absolute bound on the primary metric, if any")
+
+
+class Analyst(_Model):
+    """A language model that looks at the numbers; it can lower a verdict, and explain it."""
+
+    model: str = Field(
+        pattern=r"^[a-z0-9_]+:\S+$", description="Name for LangChain's init_chat_model, such as 'openai:gpt-4o'"
+    )
+    base_url: str | None = Field(default=None, description="Address of the provider's API, for a server of your own")
+    goal: str = Field(default="", max_length=1_000, description="The business goal, in the operator's words (001)")
+    timeout_seconds: float = Field(default=20, gt=0, le=30, description="Seconds for an answer, retries included")
+    words_alerts: bool = Field(default=False, description="It may reword the alert; a changed number is thrown away")
+
+
+class TradeOff(_Model):
+    """Bounds within which the analyst may approve what costs the primary metric and gains elsewhere (001)."""
+
+    metric: str = Field(description="The business metric that has to gain, such as 'f1_class_maduro'")
+    gain: float = Field(ge=0, description="What the lower bound of its gain must exceed, in its own unit")
+    loss: float = Field(ge=0, description="Largest loss of the primary metric, by the lower bound of its gain")
+
+
+class Human(_Model):
+    """How long a question waits for its answer."""
+
+    remind_hours: float = Field(default=24, gt=0, description="Hours between reminders of an open question")
+    expire_hours: float | None = Field(
+        default=None, gt=0, description="Hours after which an unanswered question is a REJECT; none: it waits for ever"
+    )
+
+
+class Inquiry(_Model):
+    """What the agent may spend to make an unclear result clear, for one batch; the units are the team's own."""
+
+    budget: float = Field(default=4, ge=0, description="Units it may spend on one batch")
+    sealed_set: float = Field(default=1, ge=0, description="Cost of opening the sealed set")
+    slice_report: float = Field(default=1, ge=0, description="Cost of a report on slices, two at a time")
+    seeds: float = Field(default=2, ge=0, description="Cost of one more training with another seed")
+    retrain: float = Field(default=4, ge=0, description="Cost of a training with other settings")
 
 
 class Policy(_Model):
@@ -83,15 +138,39 @@ class Policy(_Model):
     auto_deploy: bool = Field(
         default=True, description="False: a person confirms every release, however clear its gain (004)"
     )
-    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="One-sided error of each bound")
+    alpha: float = Field(
+        default=0.05,
+        gt=0,
+        lt=0.5,
+        description="One-sided error of each bound, and of all approvals together in the life of a golden version",
+    )
     resamples: int = Field(default=10_000, ge=1_000, description="Bootstrap resamples")
     seed: int = Field(default=20_260_101, description="Seed of the resampling")
     looks_budget: PositiveInt = Field(default=20, description="Decisions one golden version may serve before rotation")
+    openings_budget: PositiveInt = Field(
+        default=5, description="Candidates one sealed version may confirm before rotation"
+    )
+    min_seeds: PositiveInt = Field(
+        default=1, description="Trainings of the recipe, seeds apart, that an approval without a person needs"
+    )
+    retrain_with: tuple[dict[str, JsonValue], ...] = Field(
+        default=(), description="Changes of the line's config to try, in order, when the gain is unclear"
+    )
+    inquiry: Inquiry = Inquiry()
+    analyst: Analyst | None = Field(default=None, description="A language model's second look, if any")
+    analyst_may_approve_within: tuple[TradeOff, ...] = Field(
+        default=(), description="Trade-offs that the analyst decides; none: it only lowers and explains"
+    )
+    human: Human = Human()
     bootstrap: Literal["review", "approve"] = Field(
         default="review",
         description="First version of a line: 'approve' releases the base model as version 1, recorded as such; "
         "'review' leaves it to a person",
     )
+
+    def canonical_json(self) -> str:
+        """Return the one text that stands for this policy; stored as bytes, its address is `digest`."""
+        return canonical_json(self.model_dump(mode="json"))
 
     @property
     def digest(self) -> str:

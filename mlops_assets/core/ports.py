@@ -11,9 +11,10 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field, JsonValue
 
+from mlops_assets.core import policy
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Judge, Limits, Line
-from mlops_assets.core.records import AssetRecord, CandidateModel, Decision, EvalReport, Record, ReviewAnswer
+from mlops_assets.core.records import AssetRecord, CandidateModel, Decision, EvalReport, Exchange, Record, ReviewAnswer
 from mlops_assets.core.tasks import Task, TaskResult
 
 Role = Literal["production", "candidate", "canary", "previous"]
@@ -286,6 +287,10 @@ class Tracker(Protocol):
         """Register a version with its lineage tags and card; return the registry's version id."""
         ...
 
+    def decision(self, line: Line, decision: Decision, page: str) -> None:
+        """Record the verdict and the page of its evidence on the candidate's run."""
+        ...
+
     def roles(self, line: str, pointer: Pointer) -> None:
         """Make the registry's aliases equal to the pointer's roles."""
         ...
@@ -327,6 +332,22 @@ class DataJudge(Protocol):
 
         MissingExtra and ConfigError if it cannot be asked at all.
         """
+        ...
+
+
+class Analyst(Protocol):
+    """A language model that is asked about a decision; it never fails a decision, whatever it does."""
+
+    def ask(self, settings: policy.Analyst, purpose: Literal["verdict", "wording"], prompt: str) -> Exchange:
+        """Return what was asked and what came back, within `timeout_seconds`.
+
+        Without a key, package, connection, time or usable answer, `reply` is None and `failure` says why. For
+        'wording' the answer itself counts, and there is never a reply.
+        """
+        ...
+
+    def ready(self, settings: policy.Analyst) -> None:
+        """Set the model up without asking it anything (`mlops doctor`); Unavailable, MissingExtra, ConfigError."""
         ...
 
 
@@ -389,6 +410,7 @@ class Platform:
     compute: Compute
     serving: Serving
     judge: DataJudge
+    analyst: Analyst
     family: Callable[[str], Family]
     lines: Callable[[], Sequence[Line]]
     code_version: Callable[[str], str]

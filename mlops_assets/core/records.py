@@ -19,7 +19,8 @@ DeploymentStatus = Literal[
 System = Literal["candidate", "production", "baseline", "reference", "classical"]
 Companion = Literal["reference", "classical"]
 SuiteType = Literal["benchmark", "critical", "edge"]
-SetKind = Literal["golden", "benchmark", "critical", "edge", "holdout"]
+SetKind = Literal["golden", "sealed", "benchmark", "critical", "edge", "holdout"]
+Tool = Literal["sealed_set", "slice_report", "seeds", "retrain"]
 Severity = Literal["drop", "flag", "quarantine"]
 
 
@@ -140,6 +141,8 @@ class CandidateModel(AssetRecord):
     device: str
     curve: tuple[CurvePoint, ...] = ()
     stopped: str = Field(default="", description="Why training ended: 'finished', 'early stopping' ...")
+    attempt: int = Field(default=0, ge=0, description="0: the line's configuration; n: the policy's n-th other setting")
+    settings: dict[str, JsonValue] = Field(default={}, description="What attempt n changed in the configuration")
     code_version: str
     mlflow_run_id: str | None = None
 
@@ -148,8 +151,10 @@ class Comparison(Record):
     """One metric of one set (or one slice of it) for the three systems, and candidate against production.
 
     `delta`, `lower` and `upper` are oriented so that positive means the candidate is better, in the metric's own
-    unit; `lower` and `upper` are one-sided bounds at the policy's alpha. `detectable` is the smallest true
-    difference this set would have found with 80 % power; `items_needed` how many items would have found `margin`.
+    unit; `lower` and `upper` are one-sided bounds at the policy's alpha. `gain_lower` is the lower bound at the error
+    that one look at this set may spend (`SetResult.gain_alpha`): the one an approval needs. `detectable` is the
+    smallest true gain that `gain_lower` would have found with 80 % power; `items_needed` how many items would have
+    found `margin` so. `harm` is the one-sided p-value against 'not worse than production'.
     """
 
     metric: str
@@ -167,6 +172,9 @@ class Comparison(Record):
     delta: float | None = None
     lower: float | None = None
     upper: float | None = None
+    gain_lower: float | None = None
+    error: float | None = Field(default=None, description="Standard error of `delta`")
+    harm: float | None = None
     n: int
     clusters: int
     detectable: float | None = None
@@ -185,6 +193,12 @@ class SetResult(Record):
     clusters: int
     scores: str = Field(description="Store digest of scores.jsonl: per item and system numerator, weight, prediction")
     degraded_share: float = Field(default=0.0, ge=0, le=1, description="Items clearly worse than in production")
+    failed_share: float = Field(
+        default=0.0, ge=0, le=1, description="Items worse than in production by the policy's threshold for one sample"
+    )
+    gain_alpha: float | None = Field(
+        default=None, description="One-sided error that one look at this set may spend on a gain; None: no gain counts"
+    )
 
 
 class ConfusionPair(Record):
@@ -238,6 +252,97 @@ class Compression(Record):
     latency_ratio: float = Field(description="Seconds per unit of the export over those of the twin")
 
 
+class CrossCheck(Record):
+    """Another test of the same question, reported beside the bootstrap and deciding nothing."""
+
+    set_name: str
+    metric: str
+    test: Literal["mcnemar", "paired_t", "permutation"]
+    quantity: str = Field(description="What is tested; a paired t-test is about the mean item, not the corpus")
+    n: int = Field(description="Pairs (or clusters) the test is about")
+    statistic: float | None
+    p: float = Field(ge=0, le=1, description="One-sided: how surprising this gain is if the candidate were no better")
+
+
+class Scanned(Record):
+    """One slice of a scan for harm: its own p-value, and Holm's, which allows for having looked at all of them."""
+
+    set_name: str
+    slice: str
+    metric: str
+    n: int
+    clusters: int
+    delta: float
+    p: float = Field(ge=0, le=1)
+    adjusted: float = Field(ge=0, le=1, description="Holm 1979, over the scan")
+    harmed: bool = Field(description="`adjusted` is at most the policy's alpha")
+
+
+class ClusterEffect(Record):
+    """How much one cluster (speaker, user) carries of the difference: the difference without it."""
+
+    set_name: str
+    cluster: str
+    metric: str
+    n: int
+    delta: float | None
+    without: float | None
+
+
+class SliceReport(Record):
+    """What the agent bought to understand an unclear result: slices two at a time, and single clusters left out."""
+
+    scan: tuple[Scanned, ...]
+    clusters: tuple[ClusterEffect, ...]
+
+
+class SeedGain(Record):
+    """The same recipe trained with another seed, judged on the golden set."""
+
+    seed: int
+    servable: str
+    delta: float
+
+
+class TrainingNoise(Record):
+    """How much of a gain is the luck of a seed; `lower` resamples seeds and clusters together."""
+
+    set_name: str
+    metric: str
+    seeds: tuple[SeedGain, ...]
+    mean: float
+    deviation: float = Field(ge=0, description="Standard deviation over seeds")
+    lower: float | None = Field(description="One-sided bound of the recipe's gain at the policy's alpha")
+
+
+class ContributorReport(Record):
+    """One contributor (speaker, user, source) of a batch: how much of it, and how often production disagrees."""
+
+    contributor: str
+    items: int
+    share: float = Field(ge=0, le=1)
+    disagreement: float | None = Field(default=None, ge=0, le=1, description="Items that production answers otherwise")
+    adjusted: float | None = Field(default=None, ge=0, le=1, description="Holm-adjusted p that it is above the rest's")
+    outlier: bool = False
+
+
+class ItemEffect(Record):
+    """An item that moved, by its id alone."""
+
+    set_name: str
+    item: str
+    change: float = Field(description="Positive: the candidate is better, in the metric's numerator")
+
+
+class Purchase(Record):
+    """Evidence that the agent asked for, and what it cost of the policy's budget."""
+
+    tool: Tool
+    cost: float = Field(ge=0)
+    why: str
+    gave: str = Field(description="Digest of what it gave: a dataset, a servable")
+
+
 class SystemReport(Record):
     """Cost of one system, measured while it was scored."""
 
@@ -269,6 +374,9 @@ class EvalReport(AssetRecord):
     confusions: tuple[Confusion, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     compression: tuple[Compression, ...] = ()
+    cross_checks: tuple[CrossCheck, ...] = ()
+    scan: tuple[Scanned, ...] = Field(default=(), description="Every slice of the golden sets, tested for harm")
+    contributors: tuple[ContributorReport, ...] = Field(default=(), description="The batch's, the largest first")
     worst: tuple[ItemChange, ...] = ()
     best: tuple[ItemChange, ...] = ()
     scorer: str = Field(description="Name and version of the scorer and its normaliser")
@@ -300,8 +408,49 @@ class ReviewAnswer(Record):
     answered_at: str
 
 
+class AnalystReply(Record):
+    """What a language model says of a decision: a recommendation that can lower a verdict, and words."""
+
+    recommendation: Verdict
+    reason: str = Field(max_length=2_000)
+    concerns: tuple[str, ...] = Field(default=(), max_length=10)
+
+
+class Exchange(Record):
+    """One question to a language model and its answer, kept with the decision as they went over the wire."""
+
+    purpose: Literal["verdict", "wording"]
+    model: str
+    prompt: str
+    answer: str | None = Field(description="The model's own words, cut to 20,000 characters; None if it gave none")
+    reply: AnalystReply | None = Field(default=None, description="The answer, if it has the form it was asked for")
+    failure: str = Field(default="", description="Why there is no reply")
+    seconds: float = Field(ge=0)
+    names: dict[str, str] = Field(default={}, description="What the ids in the prompt stand for")
+
+
+class Cause(Record):
+    """One reason why a candidate did not pass, in numbers and names a person can act on."""
+
+    kind: Literal[
+        "gate", "infra", "data", "metric", "class", "slice", "speaker", "item", "confusion", "power", "person"
+    ]
+    subject: str
+    text: str
+
+
+class FailureAnalysis(Record):
+    """Why a candidate was not simply approved, from the evidence alone, and what would help."""
+
+    paragraph: str = Field(description="The alert: one paragraph")
+    worded_by: str | None = Field(default=None, description="The language model that reworded it, number for number")
+    causes: tuple[Cause, ...]
+    would_help: tuple[str, ...] = Field(default=(), description="Data or changes that would help, the best first")
+    to_approve: tuple[str, ...] = Field(default=(), description="What would have to be true to approve")
+
+
 class Evidence(Record):
-    """Everything the decision may look at, frozen."""
+    """Everything the decision may look at, frozen: numbers and ids."""
 
     line: str
     batch_id: str
@@ -319,9 +468,25 @@ class Evidence(Record):
     sets: tuple[SetResult, ...]
     comparisons: tuple[Comparison, ...]
     confusions: tuple[Confusion, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
     compression: tuple[Compression, ...] = ()
+    cross_checks: tuple[CrossCheck, ...] = ()
+    scan: tuple[Scanned, ...] = ()
+    items: tuple[ItemEffect, ...] = Field(default=(), description="The items that lost and gained most")
+    dropped: dict[str, int] = Field(default={}, description="Items of the batch that were dropped, by reason code")
+    flagged: dict[str, int] = Field(default={}, description="Items kept with a remark, by reason code")
+    labels: dict[str, int] = Field(default={}, description="Kept items of the batch, by label")
+    contributors: tuple[ContributorReport, ...] = ()
     systems: dict[System, SystemReport]
     looks: int = Field(description="How often this golden set was looked at, this time included")
+    sealed: str | None = Field(default=None, description="Store digest of the line's sealed set, if it has one")
+    openings: int = Field(default=0, description="How often the sealed set was opened, this time included")
+    attempt: int = Field(default=0, description="Which training of this batch: see CandidateModel.attempt")
+    seed: int = 0
+    noise: TrainingNoise | None = None
+    slices: SliceReport | None = None
+    purchases: tuple[Purchase, ...] = Field(default=(), description="What the agent bought for this batch, in order")
+    parents: dict[str, str] = Field(default={}, description="Asset name to the digest of the record it gave")
     code_version: str
 
 
@@ -338,8 +503,12 @@ class Decision(AssetRecord):
     evidence_digest: str
     policy_digest: str
     path: tuple[str, ...] = Field(description="Nodes of the agent in the order they ran")
+    gathered: str = Field(default="", description="Digest of the evidence the agent began with")
+    exchanges: tuple[Exchange, ...] = Field(default=(), description="Everything asked of a language model")
+    analysis: FailureAnalysis | None = Field(default=None, description="For a REJECT or HUMAN_REVIEW")
     question: str | None = None
     review: ReviewAnswer | None = None
+    page: str | None = Field(default=None, description="Store digest of the HTML page of the evidence")
     decided_at: str
 
 

@@ -14,8 +14,8 @@ from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Finding, Origin, Record, SetKind
 from mlops_assets.lifecycle.checking import Examined, examined
 
-GOLDEN = "golden"
-RESERVED = (GOLDEN, "holdout")
+GOLDEN, SEALED = "golden", "sealed"
+RESERVED = (GOLDEN, SEALED, "holdout")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}")
 SHOWN = 10
 
@@ -49,6 +49,23 @@ def evaluation_sets(platform: Platform, line: Line) -> list[EvaluationDataset]:
         if dataset is not None:
             sets.append(EvaluationDataset(name=name, kind=kind, origin=declared.origin, dataset=dataset))
     return sets
+
+
+def sealed_set(platform: Platform, line: Line) -> EvaluationDataset | None:
+    """Return the line's sealed set, None if it has none; it is only scored to confirm a would-be promotion.
+
+    ConfigError as for `evaluation_sets`.
+    """
+    dataset = _dataset(platform, line, SEALED, line.sealed) if line.sealed else None
+    if line.sealed is None or dataset is None:
+        return None
+    return EvaluationDataset(name=SEALED, kind="sealed", origin=line.sealed.origin, dataset=dataset)
+
+
+def protected_sets(platform: Platform, line: Line) -> list[EvaluationDataset]:
+    """Return every set that no batch may hold an item of: the evaluated ones and the sealed one."""
+    sealed = sealed_set(platform, line)
+    return [*evaluation_sets(platform, line), *([sealed] if sealed else [])]
 
 
 def _dataset(platform: Platform, line: Line, name: str, declared: EvaluationSet) -> str | None:

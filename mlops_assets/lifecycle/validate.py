@@ -19,7 +19,7 @@ from mlops_assets.core.records import Finding, Item, RawBatch, Severity, Validat
 from mlops_assets.lifecycle import judging
 from mlops_assets.lifecycle.archive import ArchiveLimits
 from mlops_assets.lifecycle.checking import Examined, examined
-from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, evaluation_sets
+from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, protected_sets
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import ended
 from mlops_assets.lifecycle.ingest import raw_batch, stored_copy
@@ -46,7 +46,7 @@ def validate(platform: Platform, line: Line, batch_id: str) -> ValidatedData:
     ConfigError if an evaluation set of the line cannot be used; Busy if another process is checking the batch.
     """
     batch = raw_batch(platform, line, batch_id)
-    protected = evaluation_sets(platform, line)
+    protected = protected_sets(platform, line)
     rules = _rules(platform, line, protected)
     known = platform.records.get(line.line, batch_id, "validated_data")
     if isinstance(known, ValidatedData) and (known.rules == rules or ended(platform, line, batch_id)):
