@@ -9,27 +9,16 @@ approved only if the gain is real and no protected slice or critical suite may b
 from collections.abc import Iterator
 
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import Check, Comparison, Evidence, Record, ReviewAnswer, Verdict
+from mlops_assets.core.records import AnalystReply, Check, Comparison, Evidence, ReviewAnswer
 from mlops_assets.lifecycle.decide.gates import gates, measured, primary, sets_of
+from mlops_assets.lifecycle.decide.ruling import JUDGEABLE, NOT_WORSE, PROMOTABLE, Ruling
 
 MIN_CLUSTERS = 8  # below it, a percentile bootstrap over clusters is too narrow to be believed
 
-JUDGEABLE = "judgeable"
-NOT_WORSE = "not worse"
-PROMOTABLE = "promotable"
 
-
-class Ruling(Record):
-    """What the rule path says of a candidate: verdict, reasons for a person, and every check behind them."""
-
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    gates: tuple[Check, ...]
-    statistics: tuple[Check, ...] = ()
-    question: str | None = None
-
-
-def verdict(evidence: Evidence, policy: Policy, review: ReviewAnswer | None = None) -> Ruling:
+def verdict(
+    evidence: Evidence, policy: Policy, review: ReviewAnswer | None = None, reply: AnalystReply | None = None
+) -> Ruling:
     """Return the ruling; `review` settles a HUMAN_REVIEW and has no say in anything else."""
     applied = gates(evidence, policy)
     failed = [gate.explanation for gate in applied if not gate.passed]
