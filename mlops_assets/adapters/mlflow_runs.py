@@ -7,11 +7,12 @@ from typing import Any
 
 from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.ports import Version
-from mlops_assets.core.records import CandidateModel, Comparison, EvalReport
+from mlops_assets.core.records import CandidateModel, Comparison, Decision, EvalReport
 
 KEY = "mlops.key"
 DIGEST_CHARACTERS = 36  # the longest dataset digest MLflow takes; the source holds all of it
 PAGE = "report/evaluation.html"
+DECISION = "report/decision.html"
 CANDIDATE = "report/candidate.json"
 NOT_IN_A_NAME = re.compile(r"[^\w./ -]")
 
@@ -72,20 +73,32 @@ class Runs:
         self._client.set_tag(run_id, "mlops.scorer", report.scorer)
         self._client.set_terminated(run_id, "FINISHED")
 
+    def decision(self, decision: Decision, page: str, tags: Mapping[str, str]) -> None:
+        """Write the page of a decision and its tags on the candidate's run; the last one written counts."""
+        key = f"{decision.line}/decision/{decision.decision_id}"
+        run = self._made(decision.line, decision.batch_id, decision.evidence.candidate, key, decision.batch_id)
+        self._client.log_text(run.info.run_id, page, DECISION)
+        for name, value in tags.items():
+            self._client.set_tag(run.info.run_id, name, value)
+
     def released(self, version: Version) -> Any:
         """Return the run that made a version; one is made for a version that was not trained here."""
+        key = f"{version.line}/version/{version.version}"
+        return self._made(version.line, version.batch_id, version.servable, key, f"version {version.version}")
+
+    def _made(self, line: str, batch_id: str | None, servable: str, key: str, name: str) -> Any:
+        """Return the run that made a servable; where there is none, one of this key and name is made."""
         from mlflow.entities import ViewType
 
-        tags = {"mlops.line": version.line, "mlops.servable": version.servable}
-        if version.batch_id is not None:
-            tags["mlops.batch"] = version.batch_id
+        tags = {"mlops.line": line, "mlops.servable": servable}
+        if batch_id is not None:
+            tags["mlops.batch"] = batch_id
         where = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-        experiment = self._experiment(version.line)
+        experiment = self._experiment(line)
         found = self._client.search_runs([experiment], where, ViewType.ACTIVE_ONLY, 1, ["start_time DESC"])
         if found:
             return found[0]
-        key = f"{version.line}/version/{version.version}"
-        run = self._client.create_run(experiment, tags={**tags, KEY: key}, run_name=f"version {version.version}")
+        run = self._client.create_run(experiment, tags={**tags, KEY: key}, run_name=name)
         self._client.set_terminated(run.info.run_id, "FINISHED")
         return run
 

@@ -74,6 +74,11 @@ class MlflowTracker:
         done = self._call("evaluation", f"{run_key(candidate)}/{report.digest}", payload)
         return self._ask(lambda client: Runs(client, self._artifacts).find(candidate)) if done else None
 
+    def decision(self, line: Line, decision: Decision, page: str) -> None:
+        """Record the verdict and the page of its evidence on the candidate's run; the answered one takes its place."""
+        payload = {"decision": decision.model_dump(mode="json"), "page": self._store.put_bytes(page.encode())}
+        self._call("decision", f"{line.line}/{decision.decision_id}/{decision.digest}", payload)
+
     def release(self, version: Version, decision: Decision | None, card: str) -> str | None:
         """Register a version with its lineage tags and card; return MLflow's version, None while MLflow is away."""
         payload = {
@@ -121,6 +126,7 @@ class MlflowTracker:
         calls: dict[str, Callable[[Any, Any], None]] = {
             "training": self._training,
             "evaluation": self._evaluation,
+            "decision": self._decision,
             "release": self._release,
             "roles": self._roles,
         }
@@ -143,6 +149,15 @@ class MlflowTracker:
         candidate = CandidateModel.model_validate(payload["candidate"])
         page = self._store.read_bytes(payload["page"]).decode()
         Runs(client, self._artifacts).evaluation(candidate, EvalReport.model_validate(payload["report"]), page)
+
+    def _decision(self, client: Any, payload: Any) -> None:
+        decision = Decision.model_validate(payload["decision"])
+        tags = {
+            **_lineage(decision),
+            "mlops.decision": decision.decision_id,
+            "mlops.pending": "yes" if decision.pending else "no",
+        }
+        Runs(client, self._artifacts).decision(decision, self._store.read_bytes(payload["page"]).decode(), tags)
 
     def _release(self, client: Any, payload: Any) -> None:
         version = Version.model_validate(payload["version"])

@@ -17,7 +17,17 @@ from mlops_assets.adapters.tracker_mlflow import MlflowTracker
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Margin, Policy
 from mlops_assets.core.ports import Pointer, Role, Version
-from mlops_assets.core.records import CandidateModel, Comparison, CurvePoint, EvalReport, SetResult, SystemReport
+from mlops_assets.core.records import (
+    CandidateModel,
+    Comparison,
+    CurvePoint,
+    Decision,
+    EvalReport,
+    Evidence,
+    SetResult,
+    SystemReport,
+    Verdict,
+)
 
 BATCH = "20260309-aaaaaaaaaaaa"
 DATASET = "d" * 64
@@ -117,6 +127,45 @@ def report() -> EvalReport:
     )
 
 
+def decision(verdict: Verdict = "HUMAN_REVIEW", *, pending: bool = False) -> Decision:
+    evaluated = report()
+    evidence = Evidence(
+        line="speech",
+        batch_id=BATCH,
+        candidate="3" * 64,
+        production="9" * 64,
+        production_version=1,
+        golden={"golden": DATASET},
+        policy=LINE.policy.digest,
+        contributor="ann",
+        kept=90,
+        dropped_share=0.0,
+        quality_score=9.0,
+        report=evaluated.digest,
+        infra_ok=True,
+        sets=evaluated.sets,
+        comparisons=evaluated.comparisons,
+        systems=evaluated.systems,
+        looks=1,
+        code_version="abc",
+    )
+    return Decision(
+        line="speech",
+        batch_id=BATCH,
+        decision_id="d1",
+        verdict=verdict,
+        pending=pending,
+        reasons=("The gain is unclear.",),
+        gates=(),
+        statistics=(),
+        evidence=evidence,
+        evidence_digest=evidence.digest,
+        policy_digest=evidence.policy,
+        path=("gather", "human"),
+        decided_at="2026-03-09T00:00:00.000+00:00",
+    )
+
+
 def version(number: int, batch_id: str | None = BATCH) -> Version:
     return Version(
         line="speech",
@@ -137,6 +186,8 @@ def pointer(revision: int, roles: dict[Role, int]) -> Pointer:
 def whole_chain(tracker: MlflowTracker) -> None:
     tracker.training(LINE, candidate(), {"rate": 1e-5, "datasets": {BATCH: DATASET, "golden old": "e" * 64}})
     tracker.evaluation(LINE, candidate(), report(), "<html>fine</html>")
+    tracker.decision(LINE, decision(pending=True), "<html>asked</html>")
+    tracker.decision(LINE, decision("APPROVE"), "<html>answered</html>")
     tracker.release(version(1), None, "# Card")
     tracker.release(version(2, batch_id=None), None, "# Card 2")
     tracker.roles("speech", pointer(1, {"production": 2, "previous": 1}))
@@ -181,6 +232,35 @@ def test_an_evaluation_is_on_the_run_of_its_training(make, uri, client, tmp_path
     assert Path(page).read_text() == "<html>fine</html>"
     contexts = {each.dataset.name: each.tags[0].value for each in client.get_run(run_id).inputs.dataset_inputs}
     assert contexts["golden"] == "evaluation"
+
+
+def test_a_decision_is_on_the_run_of_its_candidate_and_its_answer_takes_its_place(make, uri, client, tmp_path) -> None:
+    tracker = make(uri)
+    run_id = tracker.training(LINE, candidate(), {})
+    tracker.decision(LINE, decision(pending=True), "<html>asked</html>")
+    asked = client.get_run(run_id).data.tags
+    assert (asked["mlops.verdict"], asked["mlops.pending"]) == ("HUMAN_REVIEW", "yes")
+    tracker.decision(LINE, decision("APPROVE"), "<html>answered</html>")
+    assert tracker.reconcile() == 0
+    (run,) = runs(client)
+    assert (run.info.run_id, run.info.status) == (run_id, "FINISHED")
+    tags = run.data.tags
+    assert (tags["mlops.verdict"], tags["mlops.pending"], tags["mlops.decision"]) == ("APPROVE", "no", "d1")
+    assert tags["mlops.evidence"] == decision().evidence_digest
+    assert tags["mlops.policy"] == LINE.policy.digest
+    page = client.download_artifacts(run_id, "report/decision.html", str(tmp_path))
+    assert Path(page).read_text() == "<html>answered</html>"
+
+
+def test_a_decision_on_a_candidate_that_was_trained_elsewhere_makes_one_run_that_its_version_joins(
+    make, uri, client
+) -> None:
+    tracker = make(uri)
+    tracker.decision(LINE, decision("APPROVE"), "<html>fine</html>")
+    tracker.release(version(1), decision("APPROVE"), "# Card")
+    (run,) = runs(client)
+    assert run.data.tags["mlops.verdict"] == "APPROVE"
+    assert client.get_model_version("speech", 1).run_id == run.info.run_id
 
 
 def test_versions_and_roles_are_mirrored_exactly(make, uri, client) -> None:
@@ -231,15 +311,17 @@ def test_while_mlflow_is_away_calls_wait_and_are_made_once(make, uri, client, aw
     tracker = make(away)
     assert tracker.training(LINE, candidate(), {}) is None
     assert tracker.evaluation(LINE, candidate(), report(), "<html>fine</html>") is None
+    tracker.decision(LINE, decision("APPROVE"), "<html>approved</html>")
     assert tracker.release(version(1), None, "# Card") is None
     tracker.roles("speech", pointer(1, {"production": 1}))
-    assert tracker.reconcile() == 4
+    assert tracker.reconcile() == 5
     assert "did not take tracker/training" in caplog.text
     back = make(uri)
     assert back.reconcile() == 0
     assert back.reconcile() == 0
     (run,) = runs(client)
     assert run.data.metrics["golden/wer/delta"] == 0.1
+    assert run.data.tags["mlops.verdict"] == "APPROVE"
     assert client.get_model_version_by_alias("speech", "production").run_id == run.info.run_id
 
 
