@@ -9,11 +9,12 @@ Nothing here was said by a person; every event is marked `origin: synthetic`. Ho
 - The sum of all that is cut into ratings from 1 to 5.
 
 Golden users are of two cohorts: `known` ones appear in batches, too; `new` ones never do (cold start). Golden events
-are later than those of batches. In the good batch some ratings name only their result, as source 004's feedback does,
+are later than those of batches. The sealed set is the same of other users: its known ones are the rest of the good
+batch's. In the good batch some ratings name only their result, as source 004's feedback does,
 and a usage event says what it was. The bad batch is a campaign: stolen accounts of known users and new bots rate the
 opposite of what the account's owner would say.
 
-    python data/preference/make.py            write data/golden/preference and data/samples/preference
+    python data/preference/make.py            write data/golden/preference[-sealed] and data/samples/preference
     python data/preference/make.py --check    make them again elsewhere and compare
 """
 
@@ -35,7 +36,12 @@ from mlops_assets.core.digests import sha256_file
 HERE = Path(__file__).parent
 DATA = HERE.parent
 SEED = 20_261_121
-FILES = ("golden/preference/events.csv", "samples/preference/good.jsonl", "samples/preference/inverted.csv")
+FILES = (
+    "golden/preference/events.csv",
+    "golden/preference-sealed/events.csv",
+    "samples/preference/good.jsonl",
+    "samples/preference/inverted.csv",
+)
 COLUMNS = ("user", "type", "command", "key", "bars", "success", "rating", "timestamp", "origin")
 
 QUALITY = {
@@ -55,7 +61,7 @@ NOISE = 0.55
 START, GOLDEN_START = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 9, 1, tzinfo=UTC)
 NOTES = ("Great progression!", "too busy", "the end is missing", "exactly what I needed", "not my key")
 
-KNOWN, NEW, OTHERS, BOTS = 32, 16, 28, 15
+KNOWN, NEW, OTHERS, FRESH, BOTS = 32, 16, 28, 20, 15
 GOLDEN_EACH, GOOD_EACH, BAD_EACH, STOLEN = 10, 20, 24, 32
 FEEDBACK_ONLY, USAGE_ONLY = 60, 80
 
@@ -137,9 +143,9 @@ def events(group: list[User], each: int, start: datetime, days: int, name: str) 
     return sorted(made, key=lambda event: (event["timestamp"], event["user"]))
 
 
-def good(known: list[User]) -> list[dict[str, Any]]:
+def good(known: list[User], others: list[User]) -> list[dict[str, Any]]:
     """Return ratings of known and other users; some ratings come apart from the use they are about."""
-    rated = events(known + users("user", OTHERS), GOOD_EACH, START, 180, "good")
+    rated = events(known + others, GOOD_EACH, START, 180, "good")
     drawn = random.Random(f"{SEED}/good/apart")
     apart = set(drawn.sample(range(len(rated)), FEEDBACK_ONLY))
     unrated = {at: f"r{at:05}" for at in drawn.sample(range(len(rated)), USAGE_ONLY) if at not in apart}
@@ -163,13 +169,13 @@ def inverted(known: list[User]) -> list[dict[str, Any]]:
     return [row | {"rating": 6 - row["rating"]} for row in rows]
 
 
-def golden(known: list[User], new: list[User]) -> list[dict[str, Any]]:
-    """Return later events of known and new users, with their cohort."""
+def golden(known: list[User], new: list[User], name: str) -> list[dict[str, Any]]:
+    """Return later events of known and new users, with their cohort; `name` is golden or sealed."""
     cohorts = {"known": known, "new": new}
     return [
         event | {"cohort": cohort}
         for cohort, group in cohorts.items()
-        for event in events(group, GOLDEN_EACH, GOLDEN_START, 60, "golden")
+        for event in events(group, GOLDEN_EACH, GOLDEN_START, 60, name)
     ]
 
 
@@ -189,8 +195,13 @@ def lines(rows: list[dict[str, Any]]) -> str:
 
 def make(out: Path) -> dict[str, str]:
     """Make every file under `out`; return the digest of each."""
-    known, new = users("known", KNOWN), users("new", NEW)
-    texts = (table(golden(known, new)), lines(good(known)), table(inverted(known)))
+    known, others = users("known", KNOWN), users("user", OTHERS)
+    texts = (
+        table(golden(known, users("new", NEW), "golden")),
+        table(golden(others, users("fresh", FRESH), "sealed")),
+        lines(good(known, others)),
+        table(inverted(known)),
+    )
     for name, text in zip(FILES, texts, strict=True):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(text.encode())

@@ -1,9 +1,9 @@
-"""Make the committed synthetic text sets: golden sets and sample batches of intent, context, worthiness and emotion.
+"""Make the committed synthetic text sets of intent, context, worthiness and emotion: golden, sealed, sample batches.
 
 Everything is drawn from `recipe/` and its seed: the same bytes every time, as `digests.json` says. No person wrote any
 of the messages; every row says `origin: synthetic`.
 
-    python data/text/make.py            write data/golden/<line> and data/samples/<line>
+    python data/text/make.py            write data/golden/<line>, <line>-sealed and data/samples/<line>
     python data/text/make.py --check    make them again elsewhere and compare; exit 3 if the tools differ
 """
 
@@ -25,6 +25,7 @@ from mlops_assets.core.digests import sha256_file, sha256_folder
 
 HERE = Path(__file__).parent
 DATA = HERE.parent
+PATHS = {"golden": "golden/{line}/messages", "sealed": "golden/{line}-sealed/messages"}
 
 
 def tools() -> dict[str, str]:
@@ -52,11 +53,13 @@ def sets() -> dict[str, tuple[list[Row], str]]:
     made: dict[str, tuple[list[Row], str]] = {}
     for line, listed in recipe("sets").items():
         for name, size in listed.items():
-            path = f"golden/{line}/messages" if name == "golden" else f"samples/{line}/{name}"
+            path = PATHS.get(name, "samples/{line}/{name}").format(line=line, name=name)
+            golden = made[PATHS["golden"].format(line=line)][0] if name != "golden" else []
+            known = golden if name == "sealed" else []
             if line == "worthiness":
-                rows = worthiness(name, size, made["golden/worthiness/messages"][0] if name != "golden" else ())
+                rows = worthiness(name, size, known, copied=golden)
             else:
-                rows = emotion(name, size) if line == "emotion" else single_label(line, name, size)
+                rows = emotion(name, size, known) if line == "emotion" else single_label(line, name, size, known)
             made[path] = rows, size["format"]
     made["golden/intent-edge/messages"] = edge(), "csv"
     return made

@@ -1,6 +1,7 @@
 """The messages of the four text lines, as rows: which phrases a set draws from, and what its labels are worth.
 
-Golden sets and batches share words and topics, and no phrase. A phrase that fits two labels is given one of them by
+Golden sets and batches share words and topics, and no phrase. A sealed set has the golden set's phrases in the words of
+other people, and no message that is nearly a golden one. A phrase that fits two labels is given one of them by
 chance, and readers of emotions are a little noisy, so that nothing can be right about everything.
 """
 
@@ -62,14 +63,14 @@ def _worthiness(sources: Mapping[str, Any], side: str) -> list[Phrase]:
 
 
 class Writer:
-    """Draws the messages of one set, no two alike, in the words of people who are in no other set."""
+    """Draws the messages of one set, no two alike and none like a `known` one, in the words of people of its own."""
 
-    def __init__(self, line: str, name: str, phrases: Sequence[Phrase] = ()) -> None:
-        self.line, self.side = line, "golden" if name.startswith("golden") else "batch"
+    def __init__(self, line: str, name: str, phrases: Sequence[Phrase] = (), known: Sequence[Row] = ()) -> None:
+        self.line, self.side = line, "golden" if name.startswith(("golden", "sealed")) else "batch"
         self.draw = random.Random(f"{SEED}/{line}/{name}")
         self.phrases = phrases or phrases_of(line, self.side)
         self.authors = authors(self.phrases, f"{name}-", self.draw)
-        self.distinct = Distinct()
+        self.distinct = Distinct(row["message"] for row in known)
 
     def rows(self, phrases: Sequence[Phrase], count: int, write: Callable[[Phrase, Author], Row]) -> Iterator[Row]:
         """Yield `count` rows, phrases taking turns; one that has nothing new to say is passed over."""
@@ -100,9 +101,9 @@ class Writer:
         return round(self.draw.uniform(low, high), 2)
 
 
-def single_label(line: str, name: str, size: Mapping[str, Any]) -> list[Row]:
+def single_label(line: str, name: str, size: Mapping[str, Any], known: Sequence[Row] = ()) -> list[Row]:
     """Return a set of `intent` or `context`: message, label and how sure the label is."""
-    writer, column = Writer(line, name), "category" if line == "intent" else "context"
+    writer, column = Writer(line, name, known=known), "category" if line == "intent" else "context"
     labels = INTENTS if line == "intent" else CONTEXTS
 
     def write(phrase: Phrase, author: Author) -> Row:
@@ -137,9 +138,11 @@ def edge() -> list[Row]:
     return list(writer.rows(phrases, listed["count"], write))
 
 
-def worthiness(name: str, size: Mapping[str, Any], golden: Sequence[Row]) -> list[Row]:
+def worthiness(
+    name: str, size: Mapping[str, Any], known: Sequence[Row] = (), copied: Sequence[Row] = ()
+) -> list[Row]:
     """Return a set of `worthiness`: message, whether it is worth keeping, and a score on the same side of a half."""
-    writer, ranges = Writer("worthiness", name), recipe("worthiness")
+    writer, ranges = Writer("worthiness", name, known=known), recipe("worthiness")
 
     def write(phrase: Phrase, author: Author) -> Row:
         worthy = writer.draw.choice(phrase.labels)
@@ -153,7 +156,7 @@ def worthiness(name: str, size: Mapping[str, Any], golden: Sequence[Row]) -> lis
     for worthy in ("true", "false"):
         rows += writer.rows([p for p in writer.phrases if p.labels == (worthy,)], size["each"], write)
     rows += writer.rows([p for p in writer.phrases if len(p.labels) > 1], size.get("ambiguous", 0), write)
-    rows += [_retouched(row, writer.draw) for row in writer.draw.sample(list(golden), size.get("copies", 0))]
+    rows += [_retouched(row, writer.draw) for row in writer.draw.sample(list(copied), size.get("copies", 0))]
     rows = _noisy(rows, "is_worthy", ("true", "false"), size, writer.draw)
     return [row | {"score": round(1 - row["score"], 2)} if _disagree(row) else row for row in rows]
 
@@ -178,9 +181,9 @@ def _noisy(
     return draw.sample(rows, len(rows))
 
 
-def emotion(name: str, size: Mapping[str, Any]) -> list[Row]:
+def emotion(name: str, size: Mapping[str, Any], known: Sequence[Row] = ()) -> list[Row]:
     """Return a set of `emotion`: message and, per dimension, how strongly a reader would hear it, 0 to 1."""
-    writer, words = Writer("emotion", name), recipe("emotion")
+    writer, words = Writer("emotion", name, known=known), recipe("emotion")
     factors, joints = words["very"][writer.side], words["joints"][writer.side]
 
     def clause(phrase: Phrase) -> tuple[str, dict[str, float]]:

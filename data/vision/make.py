@@ -1,9 +1,9 @@
-"""Make the committed synthetic mango sets: a golden set and three sample batches, rendered by `render.py`.
+"""Make the committed synthetic mango sets: a golden set, a sealed one and three sample batches, by `render.py`.
 
 Everything is drawn from `recipe.toml` and its seed, so the same tools give the same bytes; `digests.json` keeps
 the digests and the versions of the tools that made them. Users need none of this: the result is committed.
 
-    python data/vision/make.py            write data/golden/mango and data/samples/mango
+    python data/vision/make.py            write data/golden/mango[-sealed] and data/samples/mango
     python data/vision/make.py --check    make them again elsewhere and compare; exit 3 if the tools differ
 """
 
@@ -32,7 +32,7 @@ from mlops_assets.core.digests import sha256_file, sha256_folder
 
 HERE = Path(__file__).parent
 DATA = HERE.parent
-GOLDEN = "golden/mango"
+FOLDERS = {"golden": "golden/mango", "sealed": "golden/mango-sealed"}
 BATCHES = ("good", "blurred", "wrong-labels")
 EPOCH = (1980, 1, 1, 0, 0, 0)
 FORMATS = ("webp", "jpg", "webp", "webp", "jpg", "webp", "webp", "webp")
@@ -156,8 +156,10 @@ def write_folder(target: Path, files: dict[str, bytes]) -> None:
 def make(out: Path) -> dict[str, str]:
     """Make every set under `out`; return the digest of each."""
     recipe = tomllib.loads((HERE / "recipe.toml").read_text())
-    write_folder(out / GOLDEN, files_of(photographs(recipe, "golden"), recipe["sets"]["golden"]["manifest"]))
-    digests = {GOLDEN: sha256_folder(out / GOLDEN)}
+    digests = {}
+    for name, folder in FOLDERS.items():
+        write_folder(out / folder, files_of(photographs(recipe, name), recipe["sets"][name]["manifest"]))
+        digests[folder] = sha256_folder(out / folder)
     for name in BATCHES:
         taken = photographs(recipe, name)
         if name == "blurred":
