@@ -1,9 +1,9 @@
-"""Make the committed synthetic speech sets: a golden set and four sample batches, spoken by espeak-ng and flite.
+"""Make the committed synthetic speech sets: golden, sealed and four sample batches, spoken by espeak-ng and flite.
 
 Everything is drawn from `recipe.toml` and its seed, so the same tools give the same bytes; `digests.json` keeps
 the digests and the versions of the tools that made them. Users need none of these tools: the result is committed.
 
-    python data/speech/make.py            write data/golden/speech and data/samples/speech
+    python data/speech/make.py            write data/golden/speech[-sealed] and data/samples/speech
     python data/speech/make.py --check    make them again elsewhere and compare; exit 3 if the tools differ
 """
 
@@ -34,7 +34,7 @@ DATA = HERE.parent
 RATE = 16_000
 PEAK = 0.7
 SHORTEST, LONGEST = 1.5, 6.0
-GOLDEN = "golden/speech"
+FOLDERS = {"golden": "golden/speech", "sealed": "golden/speech-sealed"}
 BATCHES = ("good", "wrong-transcripts", "small", "broken")
 EPOCH = (1980, 1, 1, 0, 0, 0)
 OGG_SERIAL = 1
@@ -310,8 +310,10 @@ def write_folder(target: Path, files: dict[str, bytes]) -> None:
 def make(out: Path) -> dict[str, str]:
     """Make every set under `out`; return the digest of each."""
     recipe = tomllib.loads((HERE / "recipe.toml").read_text())
-    write_folder(out / GOLDEN, files_of(utterances(recipe, "golden"), recipe["sets"]["golden"]["manifest"]))
-    digests = {GOLDEN: sha256_folder(out / GOLDEN)}
+    digests = {}
+    for name, folder in FOLDERS.items():
+        write_folder(out / folder, files_of(utterances(recipe, name), recipe["sets"][name]["manifest"]))
+        digests[folder] = sha256_folder(out / folder)
     for name in BATCHES:
         items = utterances(recipe, name)
         if name == "broken":

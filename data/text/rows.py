@@ -138,9 +138,7 @@ def edge() -> list[Row]:
     return list(writer.rows(phrases, listed["count"], write))
 
 
-def worthiness(
-    name: str, size: Mapping[str, Any], known: Sequence[Row] = (), copied: Sequence[Row] = ()
-) -> list[Row]:
+def worthiness(name: str, size: Mapping[str, Any], known: Sequence[Row] = (), copied: Sequence[Row] = ()) -> list[Row]:
     """Return a set of `worthiness`: message, whether it is worth keeping, and a score on the same side of a half."""
     writer, ranges = Writer("worthiness", name, known=known), recipe("worthiness")
 

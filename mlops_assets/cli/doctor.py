@@ -117,7 +117,7 @@ def _line(platform: Platform, settings: wiring.Settings, line: Line) -> Iterator
         found = str(check.observed or ("there" if check.passed else "missing"))
         yield _ok(name, found) if check.passed else _warn(name, found, check.explanation)
     yield from _judge(platform, line)
-    for known in (line.golden, *line.suites):
+    for known in (line.golden, *([line.sealed] if line.sealed else []), *line.suites):
         what, todo = f"{line.line}: {known.path}", "Run `make fetch`, or put the set there."
         if (settings.root / known.path).exists():
             yield _ok(what, f"{known.origin} evaluation set")

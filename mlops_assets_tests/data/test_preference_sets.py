@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data"
 SETS = {
     "golden": DATA / "golden/preference/events.csv",
+    "sealed": DATA / "golden/preference-sealed/events.csv",
     "good": DATA / "samples/preference/good.jsonl",
     "inverted": DATA / "samples/preference/inverted.csv",
 }
@@ -49,8 +50,9 @@ def test_every_set_is_clean_synthetic_and_small(checked):
         assert path.stat().st_size < 300_000
 
 
-def test_golden_users_are_many_and_new_ones_are_in_no_batch(checked):
-    golden = checked["golden items"]
+@pytest.mark.parametrize("name", ["golden", "sealed"])
+def test_golden_users_are_many_and_new_ones_are_in_no_batch(checked, name):
+    golden = checked[f"{name} items"]
     users = {
         cohort: {each.cluster for each in golden if f"user:{cohort}" in each.slices} for cohort in ("known", "new")
     }
@@ -64,6 +66,13 @@ def test_golden_users_are_many_and_new_ones_are_in_no_batch(checked):
 def test_golden_and_batches_share_no_event(checked):
     for name in ("good", "inverted"):
         assert FAMILY.leaks(checked[f"{name} items"], checked["golden items"]) == []
+
+
+def test_the_sealed_set_is_of_other_users_and_shares_no_event(checked):
+    sealed = checked["sealed items"]
+    assert not {each.cluster for each in sealed} & {each.cluster for each in checked["golden items"]}
+    for name in ("golden", "good", "inverted"):
+        assert FAMILY.leaks(checked[f"{name} items"], sealed) == []
 
 
 def test_golden_events_are_later_than_what_is_learned_from():

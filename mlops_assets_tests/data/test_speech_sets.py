@@ -16,7 +16,7 @@ soundfile = pytest.importorskip("soundfile", reason="the speech extra is not ins
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data"
-GOLDEN = DATA / "golden/speech"
+FOLDERS = {"golden": DATA / "golden/speech", "sealed": DATA / "golden/speech-sealed"}
 SAMPLES = DATA / "samples/speech"
 BUDGET = 9 * 2**20
 RECIPE = tomllib.loads((DATA / "speech/recipe.toml").read_text())
@@ -24,8 +24,8 @@ SOUND_BATCHES = ("good", "wrong-transcripts", "small")
 
 
 def rows(name: str) -> list[dict[str, str]]:
-    if name == "golden":
-        return list(csv.DictReader((GOLDEN / "manifest.csv").read_text(encoding="utf-8").splitlines()))
+    if name in FOLDERS:
+        return list(csv.DictReader((FOLDERS[name] / "manifest.csv").read_text(encoding="utf-8").splitlines()))
     with zipfile.ZipFile(SAMPLES / f"{name}.zip") as archive:
         names = set(archive.namelist())
         if "manifest.csv" in names:
@@ -38,8 +38,8 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 def audio(name: str, path: str) -> io.BytesIO:
-    if name == "golden":
-        return io.BytesIO((GOLDEN / path).read_bytes())
+    if name in FOLDERS:
+        return io.BytesIO((FOLDERS[name] / path).read_bytes())
     with zipfile.ZipFile(SAMPLES / f"{name}.zip") as archive:
         return io.BytesIO(archive.read(path))
 
@@ -51,7 +51,7 @@ def templates(name: str) -> list[re.Pattern[str]]:
     ]
 
 
-@pytest.mark.parametrize("name", ["golden", *SOUND_BATCHES])
+@pytest.mark.parametrize("name", [*FOLDERS, *SOUND_BATCHES])
 def test_every_recording_decodes_to_sixteen_kilohertz_mono_of_ordinary_length_and_pace(name):
     listed = rows(name)
     assert len(listed) == RECIPE["sets"][name]["count"]
@@ -64,31 +64,35 @@ def test_every_recording_decodes_to_sixteen_kilohertz_mono_of_ordinary_length_an
         assert 5 <= len(row["transcript"]) / (len(samples) / rate) <= 30
 
 
-@pytest.mark.parametrize("name", ["golden", *SOUND_BATCHES])
+@pytest.mark.parametrize("name", [*FOLDERS, *SOUND_BATCHES])
 def test_a_set_holds_no_sentence_twice(name):
     texts = [row["transcript"].lower() for row in rows(name)]
     assert len(set(texts)) == len(texts)
 
 
-def test_golden_has_many_voices_of_five_utterances_and_says_that_they_are_synthetic():
-    listed = rows("golden")
+@pytest.mark.parametrize(("name", "voices"), [("golden", 24), ("sealed", 14)])
+def test_golden_has_many_voices_of_five_utterances_and_says_that_they_are_synthetic(name, voices):
+    listed = rows(name)
     speakers = [row["speaker"] for row in listed]
-    assert len(set(speakers)) >= 24
+    assert len(set(speakers)) >= voices
     assert all(speakers.count(speaker) == 5 for speaker in speakers)
     assert {row["origin"] for row in listed} == {"synthetic"}
     assert {row["language"] for row in listed} == {"en"}
 
 
-@pytest.mark.parametrize("name", [*SOUND_BATCHES, "broken"])
-def test_golden_shares_no_voice_no_template_and_no_sentence_with_a_batch(name):
+@pytest.mark.parametrize(
+    ("golden", "name"),
+    [(each, name) for each in FOLDERS for name in (*SOUND_BATCHES, "broken")] + [("sealed", "golden")],
+)
+def test_golden_shares_no_voice_no_template_and_no_sentence_with_a_batch(golden, name):
     def variants(chosen: str) -> set[str]:
         return {voice.split(":")[1].split("+")[-1] for voice in RECIPE["sets"][chosen]["voices"]}
 
-    assert not variants("golden") & variants(name)
+    assert not variants(golden) & variants(name)
     batch = [row["transcript"] for row in rows(name)]
-    assert not any(pattern.fullmatch(text) for pattern in templates("golden") for text in batch)
-    golden = [row["transcript"] for row in rows("golden")]
-    assert not any(pattern.fullmatch(text) for pattern in templates(name) for text in golden)
+    assert not any(pattern.fullmatch(text) for pattern in templates(golden) for text in batch)
+    kept = [row["transcript"] for row in rows(golden)]
+    assert not any(pattern.fullmatch(text) for pattern in templates(name) for text in kept)
 
 
 def test_wrong_transcripts_are_the_sentences_of_other_recordings():
@@ -138,9 +142,10 @@ def test_more_than_a_fifth_of_the_broken_batch_is_broken():
 
 def test_the_committed_bytes_are_those_that_were_recorded_and_stay_small():
     digests = json.loads((DATA / "speech/digests.json").read_text())["digests"]
-    assert digests.pop("golden/speech") == sha256_folder(GOLDEN)
+    for folder in FOLDERS.values():
+        assert digests.pop(folder.relative_to(DATA).as_posix()) == sha256_folder(folder)
     assert digests == {f"samples/speech/{p.name}": sha256_file(p) for p in sorted(SAMPLES.glob("*.zip"))}
-    files = [*GOLDEN.rglob("*"), *SAMPLES.rglob("*")]
+    files = [path for folder in (*FOLDERS.values(), SAMPLES) for path in folder.rglob("*")]
     assert sum(path.stat().st_size for path in files if path.is_file()) < BUDGET
 
 

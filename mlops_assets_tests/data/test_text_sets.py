@@ -64,9 +64,10 @@ print(json.dumps({{
 """
 
 
+@pytest.mark.parametrize("sealed", ["", "-sealed"])
 @pytest.mark.parametrize("name", LINES)
-def test_every_golden_message_passes_every_check_and_says_that_it_is_synthetic(checked, name):
-    found, items = checked(name, DATA / "golden" / name)
+def test_every_golden_message_passes_every_check_and_says_that_it_is_synthetic(checked, name, sealed):
+    found, items = checked(name, DATA / "golden" / (name + sealed))
     assert (found.kept, found.findings, found.origin) == (found.total, (), "synthetic")
     assert 250 <= found.kept <= 400
     assert {item.origin for item in items} == {"synthetic"}
@@ -111,6 +112,17 @@ def _near(one: str, other: str) -> bool:
 def test_a_good_batch_leaks_nothing_of_the_golden_set(checked, name):
     _, golden = checked(name, DATA / "golden" / name)
     assert FAMILY.leaks(checked(name, DATA / "samples" / name / GOOD[name])[1], golden) == []
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_sealed_set_shares_no_person_and_no_message_with_the_golden_set_or_a_batch(checked, name):
+    _, sealed = checked(name, DATA / "golden" / f"{name}-sealed")
+    shown = [DATA / "golden" / name, *(DATA / "samples" / name / files[name] for files in (GOOD, BAD))]
+    shown += [DATA / "golden/intent-edge"] if name == "intent" else []
+    for path in shown:
+        _, items = checked(name, path)
+        assert FAMILY.leaks(items, sealed) == []
+        assert not {item.cluster for item in items} & {item.cluster for item in sealed}
 
 
 @pytest.mark.parametrize("name", ["intent", "context", "worthiness"])
@@ -168,6 +180,7 @@ def test_the_committed_bytes_are_those_that_were_recorded_and_stay_small():
     for name in LINES:
         files = [*(DATA / "golden" / name).iterdir(), *(DATA / "samples" / name).iterdir()]
         assert sum(file.stat().st_size for file in files) < BUDGET
+        assert sum(file.stat().st_size for file in (DATA / "golden" / f"{name}-sealed").iterdir()) < BUDGET / 3
 
 
 def test_the_same_script_makes_the_same_bytes():
