@@ -75,14 +75,5 @@ class Line(BaseModel):
     policy: Policy
 
     def gain_alpha(self, kind: SetKind) -> float | None:
-        """Return the one-sided error that one look at a set of this kind may spend on a gain; None: none counts there.
-
-        The errors of all looks at the set that settles approvals (the sealed one, else the golden one) sum to alpha
-        (Bonferroni): in the life of that set, at most a share alpha of lines promote anything that is no better.
-        """
-        policy = self.policy
-        if kind == "sealed":
-            return policy.alpha / policy.openings_budget
-        if kind == "golden":
-            return policy.alpha if self.sealed else policy.alpha / policy.looks_budget
-        return None
+        """Return the one-sided error that one look at a set of this kind may spend on a gain; see the policy's."""
+        return self.policy.gain_alpha(kind, sealed=self.sealed is not None)

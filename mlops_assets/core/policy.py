@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt
 
 from mlops_assets.core.digests import canonical_json, sha256_json
+from mlops_assets.core.records import SetKind
 
 
 class _Model(BaseModel):
@@ -171,6 +172,19 @@ class Policy(_Model):
     def canonical_json(self) -> str:
         """Return the one text that stands for this policy; stored as bytes, its address is `digest`."""
         return canonical_json(self.model_dump(mode="json"))
+
+    def gain_alpha(self, kind: SetKind, *, sealed: bool) -> float | None:
+        """Return the one-sided error that one look at a set of this kind may spend on a gain; None: none counts there.
+
+        The errors of all looks at the set that settles approvals (the sealed one, if the line has it, else the golden
+        one) sum to alpha (Bonferroni): in the life of that set, at most a share alpha of lines promote anything that is
+        no better.
+        """
+        if kind == "sealed":
+            return self.alpha / self.openings_budget
+        if kind == "golden":
+            return self.alpha if sealed else self.alpha / self.looks_budget
+        return None
 
     @property
     def digest(self) -> str:
