@@ -380,6 +380,7 @@ class EvalReport(AssetRecord):
     worst: tuple[ItemChange, ...] = ()
     best: tuple[ItemChange, ...] = ()
     scorer: str = Field(description="Name and version of the scorer and its normaliser")
+    rules: str = Field(default="", description="Digest of what its numbers were made by, its parents and sets apart")
     infra_ok: bool = Field(description="The candidate loaded and answered in a fresh process")
     infra_detail: str = ""
     alpha: float

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 from mlops_assets.core.errors import PlatformError
 
@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 Scores = tuple[ArrayLike, ArrayLike]
 
 POWER = 0.8
+BEYOND = 25  # resamples beyond the smallest quantile: its place is then known to a twentieth of a standard error
 ITEMS_PER_CELL = 16
 CHUNK = 1 << 19  # counts of a chunk stay in the cache: twice as fast as 32 MB of them
 
@@ -38,8 +39,10 @@ class Paired:
 
     `candidate` and `production` are the ratios of sums, their intervals two-sided at ``1 - 2 * alpha``. `delta`,
     `lower` and `upper` are oriented so that positive means the candidate is better; `lower` and `upper` are one-sided
-    bounds at `alpha` each. `detectable` is the smallest true difference found with 80 % power, `items_needed` how many
-    items of this kind would find the margin so. None: it cannot be said (one cluster, no production, no variation).
+    bounds at `alpha` each, `gain_lower` the lower bound at `gain_alpha`. `error` is the standard error of `delta`,
+    `harm` the one-sided p-value against 'not worse' (small: surely worse). `detectable` is the smallest true gain that
+    a lower bound above 0 finds with 80 % power (at `gain_alpha` if that was given), `items_needed` how many items of
+    this kind would find the margin so. None: it cannot be said (one cluster, no production, no variation).
     """
 
     candidate: float
@@ -49,6 +52,9 @@ class Paired:
     delta: float | None
     lower: float | None
     upper: float | None
+    gain_lower: float | None
+    error: float | None
+    harm: float | None
     n: int
     clusters: int
     detectable: float | None
@@ -83,6 +89,7 @@ def compare(
     margin: float,
     resamples: int,
     seed: int,
+    gain_alpha: float | None = None,
 ) -> Paired:
     """Compare two systems scored on the same items, in the same order, by one ratio of sums; see `compare_all`.
 
@@ -97,6 +104,7 @@ def compare(
         margins={"": margin},
         resamples=resamples,
         seed=seed,
+        gain_alpha=gain_alpha,
     )
     if "" not in found:
         raise PlatformError(
@@ -116,15 +124,18 @@ def compare_all(
     margins: Mapping[str, float],
     resamples: int,
     seed: int,
+    gain_alpha: float | None = None,
 ) -> dict[str, Paired]:
     """Compare two systems scored on the same items, in the same order, by several metrics on the same resamples.
 
     Each system maps column names to (numerator, weight), arrays of shape (n,); `clusters` holds a label per item,
-    shape (n,). `alpha` is the one-sided error of each bound (0..0.5), `margins` the difference that matters by metric,
-    in its unit. A metric that the candidate gives no weight to is left out; one that production gives none to has no
-    difference. Equal arguments give equal results. The systems' own intervals, which are shown and decide nothing, are
-    linearised (Cochran 1977, section 6.4) instead of resampled. Raises PlatformError for an empty set, ValueError for
-    scores that are not finite, weights below 0, or shapes that differ.
+    shape (n,). `alpha` is the one-sided error of each bound (0..0.5), `gain_alpha` that of a second, more careful lower
+    bound, `margins` the difference that matters by metric, in its unit. `resamples` is a minimum: there are as many
+    more as it takes for 25 to lie beyond the smallest quantile asked for. A metric that the candidate gives no weight
+    to is left out; one that production gives none to has no difference. Equal arguments give equal results. The
+    systems' own intervals, which are shown and decide nothing, are linearised (Cochran 1977, section 6.4) instead of
+    resampled. Raises PlatformError for an empty set, ValueError for scores that are not finite, weights below 0, or
+    shapes that differ.
     """
     labels = np.asarray(clusters)
     names = sorted({name for measure in measures.values() for name in measure.columns})
@@ -138,29 +149,39 @@ def compare_all(
     singles = {name: [_linearised(measure, part, alpha) for part in sums] for name, measure in measures.items()}
     known = {name: measure for name, measure in measures.items() if singles[name][0] is not None}
     both = {name: measure for name, measure in known.items() if len(sums) == 2 and singles[name][1] is not None}
-    deltas = _differences(both, sums[0], sums[1], alpha, resamples, np.random.default_rng(seed)) if both else {}
+    resamples = max(resamples, int(np.ceil(BEYOND / min(alpha, gain_alpha or alpha))))
+    found = _differences(both, sums[0], sums[1], resamples, np.random.default_rng(seed)) if both else {}
     return {
-        name: _paired(singles[name], deltas.get(name), alpha, margins.get(name, 0.0), len(labels), len(order))
+        name: _paired(singles[name], found.get(name), alpha, gain_alpha, margins.get(name, 0.0), len(labels))
         for name in known
     }
 
 
 def _paired(
-    singles: "Sequence[_Estimate | None]", delta: "_Estimate | None", alpha: float, margin: float, n: int, clusters: int
+    singles: "Sequence[_Single | None]",
+    found: "_Difference | None",
+    alpha: float,
+    gain_alpha: float | None,
+    margin: float,
+    n: int,
 ) -> Paired:
     new, old = singles[0], singles[1] if len(singles) == 2 else None
     assert new is not None
-    detectable = delta.detectable(alpha) if delta else None
+    known = found if found is not None and found.clusters > 1 else None
+    detectable = known.detectable(gain_alpha or alpha) if known else None
     return Paired(
         candidate=new.value,
         production=old.value if old else None,
         candidate_interval=new.interval,
         production_interval=old.interval if old else None,
-        delta=delta.value if delta else None,
-        lower=delta.interval[0] if delta and delta.interval else None,
-        upper=delta.interval[1] if delta and delta.interval else None,
+        delta=found.value if found else None,
+        lower=known.lower(alpha) if known else None,
+        upper=known.upper(alpha) if known else None,
+        gain_lower=known.lower(gain_alpha) if known and gain_alpha is not None else None,
+        error=known.error if known else None,
+        harm=known.harm() if known else None,
         n=n,
-        clusters=clusters,
+        clusters=new.clusters,
         detectable=detectable,
         items_needed=_items_needed(n, detectable, margin),
     )
@@ -214,36 +235,74 @@ def resample_sums(cells: Floats, resamples: int, rng: np.random.Generator) -> Fl
 
 
 @dataclass(frozen=True)
-class _Estimate:
-    """A value, its bounds, and what they were made from; interval None when there is one cluster."""
+class _Single:
+    """One system's metric and its interval; None when there is one cluster."""
 
     value: float
     interval: tuple[float, float] | None
+    clusters: int
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """An oriented difference with its resamples, which have its value for a centre and widen as `df` asks."""
+
+    value: float
+    drawn: Floats
     error: float
     df: float
+    clusters: int
+    moved: int
+
+    def lower(self, alpha: float) -> float:
+        """Return the one-sided lower bound at `alpha`."""
+        bound = self.value - self._width(alpha, alpha)
+        return bound if self._beyond_luck(alpha) else min(bound, 0.0)
+
+    def upper(self, alpha: float) -> float:
+        """Return the one-sided upper bound at `alpha`."""
+        bound = self.value + self._width(1 - alpha, alpha)
+        return bound if self._beyond_luck(alpha) else max(bound, 0.0)
+
+    def harm(self) -> float:
+        """Return the one-sided p-value against 'not worse', from Student's t; 1 for equal systems."""
+        if self.value == 0 and self.error == 0:
+            return 1.0
+        p = float(stdtr(self.df, self.value / self.error)) if self.error > 0 else float(self.value > 0)
+        return max(p, 0.5**self.moved)
 
     def detectable(self, alpha: float) -> float | None:
         """Return ``(t(1 - alpha) + t(power)) * standard error``; None where nothing varies."""
-        if self.interval is None or self.error == 0:
+        if self.error == 0:
             return None
         return float((stdtrit(self.df, 1 - alpha) + stdtrit(self.df, POWER)) * self.error)
 
+    def _width(self, quantile: float, alpha: float) -> float:
+        """Return how far a bound lies from the value: the resamples' quantile, widened."""
+        widen = np.sqrt(self.clusters / (self.clusters - 1)) * stdtrit(self.df, 1 - alpha) / ndtri(1 - alpha)
+        distance = float(np.quantile(self.drawn, quantile)) - self.value
+        return float(widen * max(-distance if quantile < 0.5 else distance, 0.0))
 
-def _linearised(measure: Measure, sums: Mapping[str, Floats], alpha: float) -> _Estimate | None:
+    def _beyond_luck(self, alpha: float) -> bool:
+        """Say whether chance gives all clusters that moved one sign at most as often as alpha; else 0 is in bounds."""
+        return 0.5**self.moved <= alpha
+
+
+def _linearised(measure: Measure, sums: Mapping[str, Floats], alpha: float) -> _Single | None:
     """Estimate one system's metric from its cluster sums, with a symmetric interval; None without weight."""
     value, influence, weight = _influence(measure, sums)
     if not np.isfinite(value):
         return None
     count = len(influence)
     if count < 2:
-        return _Estimate(value, None, 0.0, 0.0)
+        return _Single(value, None, count)
     error = float(np.sqrt(count / (count - 1) * np.sum(influence**2)))
     df = _degrees_of_freedom(influence, weight)
     half = float(stdtrit(df, 1 - alpha)) * error
     parts = [sums[name] for name in measure.columns]
     least = 0.0 if all((part >= 0).all() for part in parts) else -np.inf
     most = 1.0 if all((part[:, 0] <= part[:, 1]).all() for part in parts) else np.inf
-    return _Estimate(value, (max(value - half, least), min(value + half, most)), error, df)
+    return _Single(value, (max(value - half, least), min(value + half, most)), count)
 
 
 def _influence(measure: Measure, sums: Mapping[str, Floats]) -> tuple[float, Floats, Floats]:
@@ -265,10 +324,9 @@ def _differences(
     measures: Mapping[str, Measure],
     new: Mapping[str, Floats],
     old: Mapping[str, Floats],
-    alpha: float,
     resamples: int,
     rng: np.random.Generator,
-) -> dict[str, _Estimate]:
+) -> dict[str, _Difference]:
     """Estimate the oriented differences of two systems from their cluster sums, (clusters, 2) each, by resampling.
 
     Where both systems weigh items alike, which they do but for metrics that depend on the prediction, the gain is a
@@ -296,22 +354,20 @@ def _differences(
         )
         deltas = drawn_gains[name] if name in gains else measure.value(drawn_new) - measure.value(drawn_old)
         value = gains[name][:, 0].sum() / gains[name][:, 1].sum() if name in gains else new_value - old_value
-        found[name] = _bounds(sign * value, sign * deltas, new_influence - old_influence, weight + other, alpha)
+        moved = np.any([np.any(new[column] != old[column], axis=1) for column in measure.columns], axis=0)
+        influence = new_influence - old_influence
+        found[name] = _difference(sign * value, sign * deltas, influence, weight + other, int(moved.sum()))
     return found
 
 
-def _bounds(value: float, drawn: Floats, influence: Floats, weight: Floats, alpha: float) -> _Estimate:
-    """Put widened percentile bounds around a value; resamples without weight (NaN) are left out."""
+def _difference(value: float, drawn: Floats, influence: Floats, weight: Floats, moved: int) -> _Difference:
+    """Put a difference together with what its bounds are made of; resamples without weight (NaN) are left out."""
     count = len(influence)
     if count < 2:
-        return _Estimate(float(value), None, 0.0, 0.0)
+        return _Difference(float(value), drawn, 0.0, 0.0, count, moved)
     drawn = drawn[np.isfinite(drawn)]
-    df = _degrees_of_freedom(influence, weight)
-    small = np.sqrt(count / (count - 1))
-    widen = small * stdtrit(df, 1 - alpha) / ndtri(1 - alpha)
-    low, high = np.quantile(drawn, [alpha, 1 - alpha])
-    lower, upper = value - widen * max(value - low, 0.0), value + widen * max(high - value, 0.0)
-    return _Estimate(float(value), (float(lower), float(upper)), float(small * drawn.std()), df)
+    error = float(np.sqrt(count / (count - 1)) * drawn.std())
+    return _Difference(float(value), drawn, error, _degrees_of_freedom(influence, weight), count, moved)
 
 
 def _degrees_of_freedom(influence: Floats, weight: Floats) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from pydantic import JsonValue
@@ -71,18 +72,32 @@ def item_metric(metrics: Sequence[MetricSpec], primary: MetricSpec) -> MetricSpe
     return primary if not primary.mean_of else next(each for each in metrics if not each.mean_of)
 
 
-def comparisons(scored: ScoredSet, metrics: Sequence[MetricSpec], policy: Policy) -> list[Comparison]:
-    """Compare every metric over the set, then the sliced ones over each slice that has at least 5 items."""
+def comparisons(
+    scored: ScoredSet, metrics: Sequence[MetricSpec], policy: Policy, gain_alpha: float | None = None
+) -> list[Comparison]:
+    """Compare every metric over the set, then the sliced ones over each slice that has at least 5 items.
+
+    `gain_alpha` is the one-sided error that this look at the set may spend on a gain, if it may settle one.
+    """
     slices: dict[str | None, Sequence[int]] = {None: scored.everything()}
     for name in sorted({name for item in scored.items for name in item.slices}):
         members = [index for index, item in enumerate(scored.items) if name in item.slices]
         if len(members) >= MIN_SLICE_ITEMS:
             slices[name] = members
-    return [found for name, members in slices.items() for found in _comparisons(scored, metrics, policy, name, members)]
+    return [
+        found
+        for name, members in slices.items()
+        for found in _comparisons(scored, metrics, policy, gain_alpha, name, members)
+    ]
 
 
 def _comparisons(
-    scored: ScoredSet, metrics: Sequence[MetricSpec], policy: Policy, slice_id: str | None, members: Sequence[int]
+    scored: ScoredSet,
+    metrics: Sequence[MetricSpec],
+    policy: Policy,
+    gain_alpha: float | None,
+    slice_id: str | None,
+    members: Sequence[int],
 ) -> Iterator[Comparison]:
     protected = {each.metric for each in policy.protected if each.slice == slice_id}
     wanted = [each for each in metrics if slice_id is None or each.sliced or each.name in protected]
@@ -100,6 +115,7 @@ def _comparisons(
         margins={each.name: _margin(policy, scored.kind, each.name, slice_id) for each in wanted},
         resamples=policy.resamples,
         seed=policy.seed,
+        gain_alpha=gain_alpha,
     )
     others = {system: _values(scored, measures, system, members) for system in ("baseline", "reference", "classical")}
     for each in wanted:
@@ -133,10 +149,11 @@ def _margin(policy: Policy, kind: SetKind, metric: str, slice_id: str | None) ->
     return next((each.margin for each in policy.business if each.metric == metric), policy.primary.margin)
 
 
-def set_result(scored: ScoredSet, metric: MetricSpec, scores: str) -> SetResult:
+def set_result(scored: ScoredSet, metric: MetricSpec, line: Line, scores: str) -> SetResult:
     """Return the record of a set; `scores` is the store digest of its scores.jsonl, `metric` one that items have."""
     new = scored.column("candidate", metric.name, scored.everything())
     old = scored.column("production", metric.name, scored.everything())
+    worse = None if new is None or old is None else partial(degraded_share, new, old, metric.higher_is_better)
     return SetResult(
         name=scored.name,
         kind=scored.kind,
@@ -145,7 +162,9 @@ def set_result(scored: ScoredSet, metric: MetricSpec, scores: str) -> SetResult:
         n=len(scored.items),
         clusters=len({item.cluster for item in scored.items}),
         scores=scores,
-        degraded_share=0.0 if new is None or old is None else degraded_share(new, old, metric.higher_is_better),
+        degraded_share=worse() if worse else 0.0,
+        failed_share=worse(relative=line.policy.gates.sample_degradation_threshold) if worse else 0.0,
+        gain_alpha=line.gain_alpha(scored.kind),
     )
 
 

@@ -1,16 +1,25 @@
 """`evaluate`: candidate, production and baseline on the same sets, by the very bytes that would be served."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, JsonValue
 
 from mlops_assets.core.dataset import read_items
+from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.errors import NotFound, TaskFailed
 from mlops_assets.core.family import Family, ItemScore
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Version
-from mlops_assets.core.records import CandidateModel, EvalReport, System, SystemReport, ValidatedData
+from mlops_assets.core.records import (
+    CandidateModel,
+    Comparison,
+    EvalReport,
+    SetResult,
+    System,
+    SystemReport,
+    ValidatedData,
+)
 from mlops_assets.lifecycle import comparing, confusing
 from mlops_assets.lifecycle.base import base
 from mlops_assets.lifecycle.comparing import ScoredSet
@@ -25,6 +34,15 @@ from mlops_assets.lifecycle.progress import progress_file
 from mlops_assets.lifecycle.report import evaluation_page
 
 LATENCY_ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Systems on the same sets: what the sets are, candidate against production on each, and every item's score."""
+
+    sets: tuple[SetResult, ...]
+    comparisons: tuple[Comparison, ...]
+    scored: tuple[ScoredSet, ...]
 
 
 @dataclass(frozen=True)
@@ -71,6 +89,47 @@ def evaluate(platform: Platform, line: Line, batch_id: str) -> EvalReport:
         return report
 
 
+def contest(
+    platform: Platform,
+    line: Line,
+    batch_id: str,
+    servables: Mapping[System, str],
+    sets: Sequence[EvaluationDataset],
+) -> Contest:
+    """Compare the named servables on any sets, the sealed one included; what is known of a servable is not asked again.
+
+    Whoever calls it counts the look. TaskFailed if a servable does not load, or does not answer every item.
+    """
+    datasets = {each.name: each.dataset for each in sets}
+    progress = progress_file(platform, line.line, batch_id)
+    predicted: dict[System, Predicted] = {
+        system: predict(platform, line, each, datasets, progress) for system, each in servables.items()
+    }
+    return _contest(platform, line, sets, predicted)
+
+
+def _contest(
+    platform: Platform, line: Line, sets: Sequence[EvaluationDataset], predicted: Mapping[System, Predicted]
+) -> Contest:
+    family = platform.family(line.family)
+    config = family.Config.model_validate(line.config)
+    metrics = family.metrics(config)
+    single = comparing.item_metric(metrics, comparing.primary_metric(metrics, line))
+    scored = tuple(_scored(platform, family, config, each, predicted) for each in sets)
+    return Contest(
+        sets=tuple(
+            comparing.set_result(each, single, line, platform.store.put_bytes(comparing.scores_lines(each)))
+            for each in scored
+        ),
+        comparisons=tuple(
+            found
+            for each in scored
+            for found in comparing.comparisons(each, metrics, line.policy, line.gain_alpha(each.kind))
+        ),
+        scored=scored,
+    )
+
+
 def _inputs(platform: Platform, line: Line, batch_id: str) -> tuple[CandidateModel, ValidatedData]:
     candidate = platform.records.get(line.line, batch_id, "candidate_model")
     data = platform.records.get(line.line, batch_id, "validated_data")
@@ -90,14 +149,27 @@ def _stands(
     served: Version | None,
 ) -> bool:
     """Say whether a report answers the same question; one that could not measure production does not."""
-    policy = line.policy
     return (
         known.parents == parents
         and [(each.name, each.kind, each.dataset) for each in known.sets]
         == [(each.name, each.kind, each.dataset) for each in sets]
-        and known.scorer == family.scorer
-        and (known.alpha, known.resamples, known.seed) == (policy.alpha, policy.resamples, policy.seed)
+        and known.rules == _rules(line, family)
         and (served is None or "production" in known.systems)
+    )
+
+
+def _rules(line: Line, family: Family) -> str:
+    """Digest what decides the numbers of a report: the scorer and the parts of the policy that are about numbers."""
+    numbers = {"primary", "business", "protected", "critical_margin", "alpha", "resamples", "seed"}
+    gates = {"sample_degradation_threshold", "max_latency_ratio"}
+    return sha256_json(
+        [
+            family.scorer,
+            line.config,
+            line.policy.model_dump(mode="json", include=numbers),
+            line.policy.gates.model_dump(mode="json", include=gates),
+            line.gain_alpha("golden"),
+        ]
     )
 
 
@@ -132,29 +204,27 @@ def _report(
     metrics, labels = family.metrics(config), family.labels(config)
     primary = comparing.primary_metric(metrics, line)
     single = comparing.item_metric(metrics, primary)
-    scored = [_scored(platform, family, config, each, measured) for each in sets]
-    moved = [comparing.changes(each, family, single) for each in scored]
-    answered = measured["candidate"].predicted is not None
+    answered: dict[System, Predicted] = {system: each.predicted for system, each in measured.items() if each.predicted}
+    found = _contest(platform, line, sets, answered)
+    moved = [comparing.changes(each, family, single) for each in found.scored]
     costs = _costs(platform, line, family, candidate.batch_id, sets, measured)
-    confusions = (confusing.confusion(each, family, labels, line.policy) for each in scored)
-    compressed = (confusing.compression(each, family, primary, line.policy, costs) for each in scored)
+    confusions = (confusing.confusion(each, family, labels, line.policy) for each in found.scored)
+    compressed = (confusing.compression(each, family, primary, line.policy, costs) for each in found.scored)
     return EvalReport(
         line=line.line,
         batch_id=candidate.batch_id,
         parents=parents,
         systems=costs,
-        sets=tuple(
-            comparing.set_result(each, single, platform.store.put_bytes(comparing.scores_lines(each)))
-            for each in scored
-        ),
-        comparisons=tuple(found for each in scored for found in comparing.comparisons(each, metrics, line.policy)),
+        sets=found.sets,
+        comparisons=found.comparisons,
         confusions=tuple(each for each in confusions if each is not None),
-        calibrations=tuple(found for each in scored for found in confusing.calibrations(each, family, labels)),
+        calibrations=tuple(shown for each in found.scored for shown in confusing.calibrations(each, family, labels)),
         compression=tuple(each for each in compressed if each is not None),
         worst=tuple(change for worst, _ in moved for change in worst),
         best=tuple(change for _, best in moved for change in best),
         scorer=family.scorer,
-        infra_ok=answered,
+        rules=_rules(line, family),
+        infra_ok="candidate" in answered,
         infra_detail=measured["candidate"].failure,
         alpha=line.policy.alpha,
         resamples=line.policy.resamples,
@@ -167,11 +237,11 @@ def _scored(
     family: Family,
     config: BaseModel,
     dataset: EvaluationDataset,
-    measured: dict[System, Measurement],
+    predicted: Mapping[System, Predicted],
 ) -> ScoredSet:
     items = read_items(platform.store.folder(dataset.dataset))
     predictions: dict[System, list[JsonValue]] = {
-        system: each.predicted.predictions[dataset.name] for system, each in measured.items() if each.predicted
+        system: each.predictions[dataset.name] for system, each in predicted.items()
     }
     scores: dict[System, list[dict[str, ItemScore]]] = {
         system: family.score(items, each, config) for system, each in predictions.items()
