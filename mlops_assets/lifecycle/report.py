@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.records import CandidateModel, Comparison, ConfusionPair, EvalReport
+from mlops_assets.core.records import CandidateModel, Comparison, ConfusionPair, EvalReport, Evidence
 from mlops_assets.lifecycle import plots
 from mlops_assets.lifecycle.examples import Inputs
 from mlops_assets.lifecycle.pages import number, percent, render
@@ -77,7 +77,7 @@ def as_good_without_network(row: Comparison) -> str | None:
     )
 
 
-def confusion_sentences(report: EvalReport) -> Iterator[tuple[str, ConfusionPair]]:
+def confusion_sentences(report: EvalReport | Evidence) -> Iterator[tuple[str, ConfusionPair]]:
     """Yield a sentence for every pair of labels that the candidate confuses surely more, or surely less, often."""
     production = report.systems.get("production")
     before = f"v{production.version}" if production and production.version else "production"
