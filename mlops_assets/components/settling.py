@@ -7,6 +7,7 @@ from mlops_assets.components.failures import Failure
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Decision, DeployedVersion, Quarantined, ValidatedData
+from mlops_assets.lifecycle.decide.failing import alert_text
 from mlops_assets.lifecycle.quarantine import quarantine
 from mlops_assets.lifecycle.release import release
 
@@ -33,7 +34,7 @@ def set_aside(platform: Platform, line: Line, batch_id: str) -> Quarantined | No
             line,
             batch_id,
             reason_code="REJECTED",
-            reason=" ".join(decision.reasons),
+            reason=alert_text(decision),
             deployment_status="FAILED_EVALUATION",
             logs=None,
         )

@@ -66,7 +66,9 @@ def analyse(evidence: Evidence, policy: Policy, ruling: Ruling) -> FailureAnalys
 
 def alert_text(decision: Decision) -> str:
     """Return what an alert says of a decision: one paragraph of its analysis, and how to answer where it waits."""
-    said = decision.analysis.paragraph if decision.analysis else decision.question or " ".join(decision.reasons)
+    said = decision.analysis.paragraph if decision.analysis else " ".join(decision.reasons)
+    if decision.review is not None and decision.analysis is not None:
+        said = f"{decision.reasons[0]} {said}"
     if not decision.pending:
         return said
     known = decision.decision_id[:12]
@@ -303,7 +305,7 @@ def _wanted(check: Check) -> str:
 
 def _paragraph(evidence: Evidence, ruling: Ruling, causes: Iterable[Cause], would_help: tuple[str, ...]) -> str:
     """Say the verdict, the gravest cause of each kind, and the best help, in at most `PARAGRAPH` characters."""
-    said = "was rejected" if ruling.verdict == "REJECT" else "waits for a person"
+    said = "was rejected" if ruling.verdict == "REJECT" else "was not approved without a person"
     text = f"Batch {evidence.batch_id} of {evidence.line} {said}."
     origins = {each.origin for each in (*evidence.sets, *evidence.comparisons)}
     some = " All of it is measured on synthetic data." if origins == {"synthetic"} else " Some of it is synthetic data."

@@ -15,6 +15,7 @@ from mlops_assets.core.records import (
     Evidence,
     FailureAnalysis,
     ItemEffect,
+    ReviewAnswer,
     Scanned,
     SeedGain,
     SliceReport,
@@ -239,7 +240,12 @@ def test_an_alert_is_the_paragraph_and_says_how_to_answer_while_it_waits() -> No
     assert "mlops reviews show 0123456789ab" in alert_text(waiting)
     assert alert_text(_decision(pending=False)) == waiting.analysis.paragraph
     bare = waiting.model_copy(update={"analysis": None, "pending": False})
-    assert alert_text(bare) == waiting.question
+    assert alert_text(bare) == " ".join(bare.reasons)
+    answer = ReviewAnswer(approve=False, reviewer="bob", reason="heard it.", answered_at="2026-01-02T00:00:00+00:00")
+    rejected = _decision(pending=False).model_copy(
+        update={"review": answer, "reasons": ("bob rejected it: heard it.",)}
+    )
+    assert alert_text(rejected) == f"bob rejected it: heard it. {waiting.analysis.paragraph}"
 
 
 def _decision(pending: bool) -> Decision:
