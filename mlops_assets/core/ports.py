@@ -141,8 +141,11 @@ class Ledger(Protocol):
         """Return entries in order, those of one line, kind or batch if one is named."""
         ...
 
-    def verify(self) -> list[str]:
-        """Return a sentence for every broken, changed or missing link; an empty list means the chain holds."""
+    def verify(self, *, whole: bool = True) -> list[str]:
+        """Return a sentence for every broken, changed or missing link; an empty list means the chain holds.
+
+        With `whole` false, only what was appended since this object last found it whole is read.
+        """
         ...
 
 

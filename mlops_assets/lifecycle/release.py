@@ -10,6 +10,7 @@ from mlops_assets.core.ports import Platform, Pointer, Role, Version
 from mlops_assets.core.records import CandidateModel, Decision, DeployedVersion
 from mlops_assets.lifecycle.base import base
 from mlops_assets.lifecycle.card import model_card
+from mlops_assets.lifecycle.decide import binding
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import hold, hold_pointer, production
 
@@ -56,15 +57,23 @@ def _base_version(platform: Platform, line: Line) -> Version:
 def release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
     """Make an approved candidate the production version; called again, it finishes what a crash left undone.
 
-    Refused for anything but a concluded APPROVE; Stale if production is no longer the version the decision was made
-    against, or the candidate is not the one it judged; Corrupt if the stored bytes are not what their digest says.
+    Refused for anything but a concluded APPROVE; Stale if production, policy, code, an evaluation set or the candidate
+    is no longer what the decision is bound to; Corrupt if the ledger does not bear the decision out, or stored bytes
+    are not what their digest says. A release that was begun is finished, whatever became of policy and code.
     """
     with hold(platform, line, batch_id), hold_pointer(platform, line, batch_id):
         decision, candidate = _approved(platform, line, batch_id)
         made = platform.records.get(line.line, batch_id, "deployed_version")
         if isinstance(made, DeployedVersion) and made.decision_id == decision.decision_id:
             return made
-        version, pointer = _switch(platform, line, decision, candidate)
+        binding.require_whole_ledger(platform)
+        begun = _begun(platform, decision)
+        if begun is None:
+            binding.require_current(platform, line, decision, candidate)
+        binding.require_intact(platform, decision)
+        if begun is None:
+            binding.require_approval(platform, line, decision)
+        version, pointer = _switch(platform, line, decision, candidate, begun)
         failpoint("release: after pointer")
         mlflow_version, card = _mirror(platform, line, version, decision, pointer)
         failpoint("release: after card")
@@ -188,10 +197,17 @@ def _approved(platform: Platform, line: Line, batch_id: str) -> tuple[Decision, 
     return decision, candidate
 
 
-def _switch(platform: Platform, line: Line, decision: Decision, candidate: CandidateModel) -> tuple[Version, Pointer]:
+def _begun(platform: Platform, decision: Decision) -> Version | None:
+    """Return the version that a call which was killed made of this decision, if there is one."""
+    made = (each for each in platform.versions.list(decision.line) if each.decision_id == decision.decision_id)
+    return next(made, None)
+
+
+def _switch(
+    platform: Platform, line: Line, decision: Decision, candidate: CandidateModel, made: Version | None
+) -> tuple[Version, Pointer]:
     """Add the version and move the pointer, unless a call that was killed did so already."""
     pointer = platform.versions.pointer(line.line)
-    made = next((each for each in platform.versions.list(line.line) if each.decision_id == decision.decision_id), None)
     live = pointer.roles.get("production")
     if made is not None and live == made.version:
         return made, pointer
@@ -200,7 +216,8 @@ def _switch(platform: Platform, line: Line, decision: Decision, candidate: Candi
             f"Version {made.version} of {line.line} was rolled back.",
             f"`mlops rollback {line.line} --to {made.version} --reason TEXT` serves it again.",
         )
-    if live != decision.evidence.production_version:
+    judged = decision.evidence.production_version, decision.evidence.production
+    if judged != (live, None if live is None else platform.versions.get(line.line, live).servable):
         raise Stale(
             f"{line.line} serves version {live} now; batch {decision.batch_id} was approved against version "
             f"{decision.evidence.production_version}.",

@@ -6,6 +6,7 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Alert, Platform, Review
 from mlops_assets.core.records import Decision, EvalReport, Evidence, ReviewAnswer
 from mlops_assets.lifecycle.decide import agent
+from mlops_assets.lifecycle.decide.binding import entry_body
 from mlops_assets.lifecycle.decide.evidence import gather
 from mlops_assets.lifecycle.decide.rules import Ruling, verdict
 from mlops_assets.lifecycle.failpoints import failpoint
@@ -45,6 +46,7 @@ def conclude(platform: Platform, line: Line, evidence: Evidence, review: ReviewA
     """Take the agent's thread as far as it goes and record what it says; every step may be repeated."""
     known = decision_id(evidence)
     path = agent.run(platform.checkpoints_url, known, evidence, line.policy, review)
+    platform.store.put_bytes(line.policy.canonical_json().encode())
     failpoint("decide: before record")
     ruling = verdict(evidence, line.policy, review)
     decision = Decision(
@@ -78,14 +80,7 @@ def _entered(platform: Platform, evidence: Evidence, known: str, ruling: Ruling,
         evidence.line,
         actor=ACTOR if review is None else review.reviewer,
         batch_id=evidence.batch_id,
-        body={
-            "decision": known,
-            "verdict": ruling.verdict,
-            "reasons": list(ruling.reasons),
-            "evidence": evidence.digest,
-            "candidate": evidence.candidate,
-            "production_version": evidence.production_version,
-        },
+        body={**entry_body(evidence, known, ruling.verdict), "reasons": list(ruling.reasons)},
         key=f"{kind}:{known}",
     )
     return entry.at

@@ -6,6 +6,8 @@ from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import CandidateModel, EvalReport, Evidence, RawBatch, ValidatedData
+from mlops_assets.lifecycle.decide.replaying import judging_code
+from mlops_assets.lifecycle.evaluation_sets import sealed_set
 from mlops_assets.lifecycle.looks import look_number
 
 
@@ -16,6 +18,7 @@ def gather(platform: Platform, line: Line, batch_id: str, report: EvalReport) ->
     candidate = cast(CandidateModel, _made(platform, line, batch_id, "candidate_model"))
     number = platform.versions.pointer(line.line).roles.get("production")
     production = None if number is None else platform.versions.get(line.line, number)
+    sealed = sealed_set(platform, line)
     return Evidence(
         line=line.line,
         batch_id=batch_id,
@@ -36,7 +39,8 @@ def gather(platform: Platform, line: Line, batch_id: str, report: EvalReport) ->
         compression=report.compression,
         systems=report.systems,
         looks=look_number(platform, line.line, candidate.servable, report.sets),
-        code_version=platform.code_version(line.family),
+        sealed=None if sealed is None else sealed.dataset,
+        code_version=judging_code(platform, line),
     )
 
 

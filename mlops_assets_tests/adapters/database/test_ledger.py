@@ -136,3 +136,37 @@ def test_no_single_edit_passes(tmp_path: Path, sequence: int, column: str, text:
         connection.execute(f"UPDATE ledger SET {column} = ? WHERE sequence = ?", (f"x{text}", sequence))
     connection.close()
     assert ledger.verify() != []
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("UPDATE ledger SET actor = 'eve' WHERE sequence = 6", "Entry 6 (decision of speech)"),
+        ("UPDATE ledger SET actor = 'eve' WHERE sequence = 5", "Entry 5 (decision of speech)"),
+        ("DELETE FROM ledger WHERE sequence = 6", "Entry 6 is missing"),
+        ("DELETE FROM ledger WHERE sequence = 5", "Entry 5 is missing"),
+        ("DELETE FROM ledger WHERE sequence > 2", "Entries 5 to 7 are missing"),
+    ],
+)
+def test_reading_on_from_a_whole_chain_finds_what_was_done_to_its_end(
+    sqlite: Database, statement: str, said: str
+) -> None:
+    ledger = write_five(sqlite)
+    assert ledger.verify() == ledger.verify(whole=False) == []
+    for number in (6, 7):
+        ledger.append("decision", "speech", actor="agent", body={"number": number}, key=str(number))
+    tamper(sqlite, statement)
+    assert any(said in sentence for sentence in ledger.verify(whole=False)), ledger.verify(whole=False)
+    assert ledger.verify(whole=False) != []
+    assert SqlLedger(sqlite).verify(whole=False) != []
+
+
+def test_reading_on_notices_a_chain_that_was_rewritten_whole(sqlite: Database) -> None:
+    ledger = write_five(sqlite)
+    assert ledger.verify(whole=False) == []
+    tamper(sqlite, "DELETE FROM ledger", "DELETE FROM ledger_head")
+    other = SqlLedger(sqlite)
+    for number in range(1, 7):
+        other.append("decision", "speech", actor="eve", body={"number": number}, key=str(number))
+    assert other.verify() == []
+    assert ledger.verify(whole=False) != []
