@@ -1,10 +1,13 @@
 """What the rule path says of a candidate, and the kinds of its checks."""
 
-from mlops_assets.core.records import Check, Record, Verdict
+from collections.abc import Iterable
+
+from mlops_assets.core.records import Check, Evidence, Record, Verdict
 
 JUDGEABLE = "judgeable"
 NOT_WORSE = "not worse"
 PROMOTABLE = "promotable"
+GAIN = f"{PROMOTABLE}: gain in"  # how the names of the checks begin that the primary metric's gain has to pass
 
 
 class Ruling(Record):
@@ -15,3 +18,13 @@ class Ruling(Record):
     gates: tuple[Check, ...]
     statistics: tuple[Check, ...] = ()
     question: str | None = None
+
+
+def served(evidence: Evidence) -> str:
+    """Say what production is."""
+    return "nothing (a first version)" if evidence.production is None else f"version {evidence.production_version}"
+
+
+def question(evidence: Evidence, reasons: Iterable[str]) -> str:
+    """Return what a person is asked."""
+    return f"Shall batch {evidence.batch_id} replace {served(evidence)} of {evidence.line}? " + " ".join(reasons)
