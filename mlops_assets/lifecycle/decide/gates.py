@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.records import Check, Comparison, Evidence, SetKind
 
-SUITES: tuple[SetKind, ...] = ("benchmark", "critical", "edge")
+OTHER_SUITES: tuple[SetKind, ...] = ("benchmark", "edge")
+SUITES: tuple[SetKind, ...] = ("critical", *OTHER_SUITES)
 
 
 def gates(evidence: Evidence, policy: Policy) -> tuple[Check, ...]:
@@ -19,7 +20,7 @@ def gates(evidence: Evidence, policy: Policy) -> tuple[Check, ...]:
         *_data(evidence, policy),
         *_absolute(evidence, policy),
         *_degraded(evidence, policy),
-        *_suites(evidence, policy),
+        *suites(evidence, policy, *(SUITES if policy.gates.fail_on_critical_degradation else OTHER_SUITES)),
         *_cost(evidence, policy),
         *_compressed(evidence, policy),
     )
@@ -39,6 +40,34 @@ def measured(evidence: Evidence, metric: str, set_name: str, slice_id: str | Non
 def sets_of(evidence: Evidence, *kinds: SetKind) -> list[str]:
     """Return the names of the evaluated sets of some kinds."""
     return [each.name for each in evidence.sets if each.kind in kinds]
+
+
+def suites(evidence: Evidence, policy: Policy, *kinds: SetKind) -> Iterator[Check]:
+    """Bound the loss on each suite of some kinds, and the samples that lost; within the margin is 'not worse'."""
+    for each in evidence.sets:
+        comparison = primary(evidence, policy, each.name)
+        if each.kind not in kinds or comparison is None or comparison.delta is None or comparison.production is None:
+            continue
+        critical = each.kind == "critical"
+        margin = policy.critical_margin if critical else policy.primary.margin
+        limit = policy.gates.critical_degradation_threshold if critical else policy.gates.suite_degradation_threshold
+        loss, base = -comparison.delta, abs(comparison.production)
+        yield Check(
+            name=f"{each.name}: degradation",
+            passed=loss <= margin or loss <= limit * base,
+            observed=round(loss / base, 6) if base else ("loss from zero" if loss > 0 else 0.0),
+            limit=limit,
+            explanation=f"{comparison.metric} on the {each.kind} suite {each.name} went from "
+            f"{comparison.production:.4f} to {comparison.candidate:.4f}; a loss of {limit:.0%} of production, "
+            f"or of {margin:.4f}, is allowed.",
+        )
+        yield _at_most(
+            f"{each.name}: samples failed",
+            each.failed_share,
+            policy.gates.max_failed_samples_rate,
+            f"{{:.1%}} of the {each.n} samples of the {each.kind} suite {each.name} are worse than in production by "
+            f"more than {policy.gates.sample_degradation_threshold:.0%}; {{:.1%}} is allowed",
+        )
 
 
 def _infra(evidence: Evidence) -> Check:
@@ -87,27 +116,6 @@ def _degraded(evidence: Evidence, policy: Policy) -> Iterator[Check]:
                 f"{{:.1%}} of the {each.n} items of {each.name} are clearly worse than in production; "
                 "{:.1%} is allowed",
             )
-
-
-def _suites(evidence: Evidence, policy: Policy) -> Iterator[Check]:
-    """Bound the relative loss on each suite; a loss within the absolute margin is by policy 'not worse'."""
-    for each in evidence.sets:
-        comparison = primary(evidence, policy, each.name)
-        if each.kind not in SUITES or comparison is None or comparison.delta is None or comparison.production is None:
-            continue
-        critical = each.kind == "critical"
-        margin = policy.critical_margin if critical else policy.primary.margin
-        limit = policy.gates.critical_degradation_threshold if critical else policy.gates.suite_degradation_threshold
-        loss, base = -comparison.delta, abs(comparison.production)
-        yield Check(
-            name=f"{each.name}: degradation",
-            passed=loss <= margin or loss <= limit * base,
-            observed=round(loss / base, 6) if base else ("loss from zero" if loss > 0 else 0.0),
-            limit=limit,
-            explanation=f"{comparison.metric} on the {each.kind} suite {each.name} went from "
-            f"{comparison.production:.4f} to {comparison.candidate:.4f}; a loss of {limit:.0%} of production, "
-            f"or of {margin:.4f}, is allowed.",
-        )
 
 
 def _cost(evidence: Evidence, policy: Policy) -> Iterator[Check]:

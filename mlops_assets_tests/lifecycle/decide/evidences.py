@@ -1,9 +1,9 @@
 """Evidence for tests of the decision: a clear improvement, to be spoilt one field at a time."""
 
-from typing import Any
+from typing import Any, cast
 
 from mlops_assets.core.policy import Margin, Policy, SliceMargin
-from mlops_assets.core.records import Comparison, Evidence, SetResult, SystemReport
+from mlops_assets.core.records import Comparison, Evidence, SetKind, SetResult, SystemReport
 
 POLICY = Policy(
     primary=Margin(metric="wer", margin=0.003),
@@ -24,6 +24,9 @@ def comparison(set_name: str = "golden", **changes: Any) -> Comparison:
         "delta": 0.04,
         "lower": 0.02,
         "upper": 0.06,
+        "gain_lower": 0.01,
+        "error": 0.012,
+        "harm": 0.99,
         "n": 120,
         "clusters": 12,
         "detectable": 0.02,
@@ -35,7 +38,8 @@ def comparison(set_name: str = "golden", **changes: Any) -> Comparison:
 
 def set_result(name: str = "golden", kind: str = "golden", **changes: Any) -> SetResult:
     values = {"dataset": "d" * 64, "origin": "synthetic", "n": 120, "clusters": 12, "scores": "5" * 64}
-    return SetResult.model_validate({"name": name, "kind": kind, **values, **changes})
+    spent = POLICY.gain_alpha(cast(SetKind, kind), sealed=False)
+    return SetResult.model_validate({"name": name, "kind": kind, "gain_alpha": spent, **values, **changes})
 
 
 def evidence(policy: Policy = POLICY, **changes: Any) -> Evidence:

@@ -18,8 +18,8 @@ differences = st.floats(-0.2, 0.2, allow_nan=False).map(lambda value: round(valu
 
 @st.composite
 def bounds(draw: st.DrawFn) -> dict[str, float]:
-    lower, delta, upper = sorted(draw(st.tuples(differences, differences, differences)))
-    return {"lower": lower, "delta": delta, "upper": upper}
+    gain_lower, lower, delta, upper = sorted(draw(st.tuples(*[differences] * 4)))
+    return {"gain_lower": gain_lower, "lower": lower, "delta": delta, "upper": upper, "error": draw(st.floats(0, 0.1))}
 
 
 @st.composite
@@ -125,17 +125,24 @@ def test_what_cannot_be_judged_goes_to_a_person(changes: dict[str, Any], word: s
 
 
 def test_inconclusive_says_what_could_have_been_seen_and_what_is_needed() -> None:
-    ruling = verdict(with_comparison(evidence(), 0, delta=0.01, lower=-0.01, upper=0.03), POLICY)
+    unclear = with_comparison(evidence(), 0, delta=0.01, lower=-0.01, gain_lower=-0.02, upper=0.03)
+    ruling = verdict(unclear, POLICY)
     assert ruling.verdict == "HUMAN_REVIEW"
     assert "0.0200 in wer or more with 80 % power" in " ".join(ruling.reasons)
     assert "4880 more items" in " ".join(ruling.reasons)
 
 
 def test_business_metric_may_justify_a_primary_that_is_not_worse() -> None:
-    level = with_comparison(evidence(), 0, delta=0.0, lower=-0.001, upper=0.001)
-    gained = level.model_copy(update={"comparisons": (*level.comparisons, comparison(metric="cer"))})
+    level = with_comparison(evidence(), 0, delta=0.0, lower=-0.001, gain_lower=-0.002, upper=0.001)
+
+    def gaining(**changes: Any) -> Evidence:
+        return level.model_copy(update={"comparisons": (*level.comparisons, comparison(metric="cer", **changes))})
+
+    gained = gaining()
     assert verdict(level, POLICY).verdict == "HUMAN_REVIEW"
     assert verdict(gained, POLICY).verdict == "APPROVE"
+    assert verdict(gaining(gain_lower=-0.001), POLICY).verdict == "HUMAN_REVIEW"
+    assert verdict(gaining(delta=0.0019), POLICY).verdict == "HUMAN_REVIEW"
     worse = with_comparison(gained, 0, delta=0.0, lower=-0.004, upper=0.001)
     assert verdict(worse, POLICY).verdict == "HUMAN_REVIEW"
 
@@ -144,8 +151,9 @@ def test_least_gain_and_significance_are_the_policys() -> None:
     demanding = POLICY.model_copy(update={"gates": Gates(min_wer_improvement=0.03)})
     assert verdict(evidence(demanding), demanding).verdict == "HUMAN_REVIEW"
     lenient = POLICY.model_copy(update={"gates": Gates(require_significance=False)})
-    hint = with_comparison(evidence(lenient), 0, delta=0.01, lower=-0.002, upper=0.03)
+    hint = with_comparison(evidence(lenient), 0, delta=0.01, lower=-0.002, gain_lower=-0.02, upper=0.03, error=0.008)
     assert verdict(hint, lenient).verdict == "APPROVE"
+    assert verdict(with_comparison(hint, 0, lower=-0.004), lenient).verdict == "HUMAN_REVIEW"
 
 
 @given(evidences(), st.booleans())
@@ -169,6 +177,7 @@ def test_better_numbers_never_lower_the_verdict(found: Evidence, index: int, gai
     before = found.comparisons[index]
     assert before.delta is not None
     assert before.lower is not None
+    assert before.gain_lower is not None
     assert before.upper is not None
     better = with_comparison(
         found,
@@ -176,6 +185,7 @@ def test_better_numbers_never_lower_the_verdict(found: Evidence, index: int, gai
         candidate=before.candidate - gain,
         delta=before.delta + gain,
         lower=before.lower + gain,
+        gain_lower=before.gain_lower + gain,
         upper=before.upper + gain,
     )
     assert _rank(better) >= _rank(found)
@@ -201,13 +211,16 @@ def test_better_data_and_costs_never_lower_the_verdict(
     assert _rank(better) >= _rank(found)
 
 
-@given(evidences(), st.integers(0, 2), st.sampled_from(["lower", "all"]))
-def test_a_missing_number_is_never_approved(found: Evidence, index: int, missing: str) -> None:
-    gone: Evidence = with_comparison(found, index, lower=None)
-    if missing == "all":
-        kept = tuple(each for at, each in enumerate(found.comparisons) if at != index)
-        gone = found.model_copy(update={"comparisons": kept})
-    assert verdict(gone, POLICY).verdict != "APPROVE"
+@given(evidences(), st.sampled_from(["lower", "upper", "delta", "gain_lower", "error"]))
+def test_a_missing_number_is_never_approved(found: Evidence, field: str) -> None:
+    assert verdict(with_comparison(found, 0, **{field: None}), POLICY).verdict != "APPROVE"
+
+
+@given(evidences(), st.integers(0, 2))
+def test_a_part_that_was_not_measured_is_never_approved(found: Evidence, index: int) -> None:
+    kept = tuple(each for at, each in enumerate(found.comparisons) if at != index)
+    assert verdict(found.model_copy(update={"comparisons": kept}), POLICY).verdict != "APPROVE"
+    assert verdict(with_comparison(found, index, lower=None), POLICY).verdict != "APPROVE"
 
 
 def _rank(found: Evidence, policy: Policy = POLICY) -> int:
