@@ -18,13 +18,16 @@ from mlops_assets.lifecycle.report import OF_A_CLASS, confusion_sentences
 
 PARAGRAPH = 900
 SHOWN = 5
-NAME = 60
+SENTENCE, NAME = 600, 60
 DATA_GATES = ("items", "data quality", "dropped items")
 PEOPLE = ("speaker", "user", "voice")
+BOUNDED = ("gain in", "critical suite", "protected slice")
+TOLD_ELSEWHERE = ("no slice harmed", "contributor ")
 KINDS_OF_STATISTICS = {
     "production": "person",
     "automatic deployment": "person",
     "items": "data",
+    "share of contributors": "data",
     "golden set": "power",
     "size of": "power",
     "looks": "power",
@@ -46,7 +49,6 @@ def analyse(evidence: Evidence, policy: Policy, ruling: Ruling) -> FailureAnalys
             _confusions(evidence),
             _contributors(evidence),
             _speakers(evidence),
-            _noise(evidence),
             _data(evidence, policy),
             _power(evidence, policy),
             _items(evidence),
@@ -82,15 +84,16 @@ def _gates(ruling: Ruling) -> Iterator[Cause]:
     for check in ruling.gates:
         if not check.passed:
             kind = "infra" if check.name == "serving" else "data" if check.name in DATA_GATES else "gate"
-            yield Cause(kind=kind, subject=check.name, text=f"{check.explanation}{_missed(check)}")
+            yield Cause(kind=kind, subject=check.name, text=f"{_clean(check.explanation)}{_missed(check)}")
 
 
 def _statistics(ruling: Ruling) -> Iterator[Cause]:
     for check in ruling.statistics:
-        if not check.passed:
-            _, _, subject = check.name.partition(": ")
+        _, _, subject = check.name.partition(": ")
+        if not check.passed and not subject.startswith(TOLD_ELSEWHERE):
             kind = next((kind for start, kind in KINDS_OF_STATISTICS.items() if subject.startswith(start)), "metric")
-            yield Cause.model_validate({"kind": kind, "subject": subject, "text": check.explanation})
+            found = {"kind": kind, "subject": _name(subject), "text": _clean(check.explanation)}
+            yield Cause.model_validate(found)
 
 
 def _slices(evidence: Evidence) -> Iterator[Cause]:
@@ -152,19 +155,6 @@ def _speakers(evidence: Evidence) -> Iterator[Cause]:
             subject=_name(each.cluster),
             text=f"Without {_name(each.cluster)} ({each.n} items) the gain in {each.metric} on {each.set_name} would "
             f"be {each.without:+.4f} instead of {delta:+.4f}{_origin(evidence, each.set_name)}.",
-        )
-
-
-def _noise(evidence: Evidence) -> Iterator[Cause]:
-    noise = evidence.noise
-    if noise is not None and (noise.lower is None or noise.lower <= 0):
-        bound = "its lower bound is not known" if noise.lower is None else f"its lower bound is {noise.lower:+.4f}"
-        yield Cause(
-            kind="metric",
-            subject="training noise",
-            text=f"Over {len(noise.seeds)} seeds the recipe's gain in {noise.metric} on {noise.set_name} is "
-            f"{noise.mean:+.4f} with a deviation of {noise.deviation:.4f}; {bound}"
-            f"{_origin(evidence, noise.set_name)}.",
         )
 
 
@@ -233,8 +223,9 @@ def _would_help(evidence: Evidence, policy: Policy, ruling: Ruling) -> Iterator[
     if "dropped items" in failed or "data quality" in failed:
         yield from _mended(evidence)
     yield from _more_to_judge_by(evidence, policy)
-    if evidence.noise is not None and len(evidence.noise.seeds) < policy.min_seeds:
-        yield f"{policy.min_seeds - len(evidence.noise.seeds)} more trainings of the recipe with other seeds."
+    trained = len(evidence.noise.seeds) if evidence.noise else 1
+    if trained < policy.min_seeds:
+        yield f"Trainings of the recipe with other seeds: {policy.min_seeds - trained} more."
 
 
 def _more_of_labels(evidence: Evidence) -> Iterator[str]:
@@ -289,18 +280,21 @@ def _wanted(check: Check) -> str:
     kind, _, subject = check.name.partition(": ")
     if kind not in (JUDGEABLE, NOT_WORSE, PROMOTABLE):
         kind, subject = "", check.name
+    subject = _name(subject)
+    said = f"{subject[:1].upper()}{subject[1:]}"
     observed, limit = check.observed, check.limit
-    if subject == "production" or subject == "automatic deployment":
-        return f"A person has to decide: {check.explanation}"
-    if not isinstance(observed, int | float) or not isinstance(limit, int | float):
-        return f"{subject[:1].upper()}{subject[1:]} has to hold: {check.explanation}"
+    if subject in ("production", "automatic deployment"):
+        return f"A person has to decide: {_clean(check.explanation)}"
+    if not isinstance(observed, int | float) or not isinstance(limit, int | float) or observed == limit:
+        return f"{said} has to hold: {_clean(check.explanation)}"
     if kind == NOT_WORSE:
         return f"Even the upper bound of the gain in {subject} is {observed:+.4f}; it has to reach {limit:+.4f}."
-    if subject.startswith("gain in") or "suite" in subject or "slice" in subject:
+    if subject.startswith(BOUNDED):
         of = subject if subject.startswith("gain in") else f"gain on the {subject}"
-        return f"The lower bound of the {of} has to exceed {limit:+.4f}; it is {observed:+.4f}."
-    bound = "at least" if observed < limit else "at most"
-    return f"{subject[:1].upper()}{subject[1:]}: {bound} {limit:g} (now {observed:.4g})."
+        if observed < limit:
+            return f"The lower bound of the {of} has to exceed {limit:+.4f}; it is {observed:+.4f}."
+        return f"{said} has to hold: {_clean(check.explanation)}"
+    return f"{said}: {'at least' if observed < limit else 'at most'} {limit:g} (now {observed:.4g})."
 
 
 def _paragraph(evidence: Evidence, ruling: Ruling, causes: Iterable[Cause], would_help: tuple[str, ...]) -> str:
@@ -379,8 +373,12 @@ def _origin(evidence: Evidence, set_name: str) -> str:
 
 def _name(text: str) -> str:
     """Return a name on one line, of letters that show, cut: it may come from a batch."""
+    return _cut(_clean(text), NAME)
+
+
+def _clean(text: str) -> str:
     shown = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return _cut(shown, NAME)
+    return _cut(shown, SENTENCE)
 
 
 def _cut(text: str, most: int) -> str:

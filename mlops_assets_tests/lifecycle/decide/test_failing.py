@@ -150,9 +150,18 @@ def test_contributors_noise_items_and_spent_looks_are_remarked_on() -> None:
     assert "40 % of the 30 items of contributor eve" in texts(found, "data")
     assert "bob" not in found.canonical_json()
     assert "A label check of the 30 items of contributor eve." in found.would_help
-    assert "Over 2 seeds the recipe's gain in wer on golden is +0.0100" in texts(found, "metric")
+    assert "Over 2 seeds the gain in wer on golden is +0.0100" in texts(found, "metric")
+    assert "Seeds: at least 0 (now -0.02)." in found.to_approve
     assert texts(found, "item") == "The items that lost most: a.wav of golden (-2)."
     assert "A fresh golden version: this one was looked at 21 times of 20." in found.would_help
+
+
+def test_missing_seeds_are_counted() -> None:
+    policy = POLICY.model_copy(update={"min_seeds": 3})
+    found = evidence(policy)
+    made = analyse(found, policy, verdict(found, policy))
+    assert "Trainings of the recipe with other seeds: 2 more." in made.would_help
+    assert "Seeds: at least 3 (now 1)." in made.to_approve
 
 
 def test_few_items_of_a_label_are_remarked_on_where_the_policy_recommends_more() -> None:
