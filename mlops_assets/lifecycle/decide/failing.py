@@ -9,16 +9,18 @@ import statistics
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from mlops_assets.core.digests import sha256_bytes
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.records import Cause, Check, Comparison, Decision, Evidence, FailureAnalysis, Scanned
 from mlops_assets.lifecycle.decide.gates import measured, primary, sets_of
+from mlops_assets.lifecycle.decide.pseudonyms import plain
 from mlops_assets.lifecycle.decide.ruling import JUDGEABLE, NOT_WORSE, PROMOTABLE, Ruling
 from mlops_assets.lifecycle.pages import percent
 from mlops_assets.lifecycle.report import OF_A_CLASS, confusion_sentences
 
 PARAGRAPH = 900
 SHOWN = 5
-SENTENCE, NAME = 600, 60
+SENTENCE, NAME = 600, 80
 DATA_GATES = ("items", "data quality", "dropped items")
 PEOPLE = ("speaker", "user", "voice")
 BOUNDED = ("gain in", "critical suite", "protected slice")
@@ -42,8 +44,8 @@ def analyse(evidence: Evidence, policy: Policy, ruling: Ruling) -> FailureAnalys
     """Return causes, the gravest first, what would help, and what would have to be true to approve; pure."""
     causes = tuple(
         chain(
-            _gates(ruling),
-            _statistics(ruling),
+            _gates(evidence, ruling),
+            _statistics(evidence, ruling),
             _slices(evidence),
             _classes(evidence),
             _confusions(evidence),
@@ -55,14 +57,14 @@ def analyse(evidence: Evidence, policy: Policy, ruling: Ruling) -> FailureAnalys
         )
     )
     if not any(not check.passed for check in (*ruling.gates, *ruling.statistics)):
-        doubt = Cause(kind="person", subject="analyst", text="Every check holds; the analyst asks for a person's look.")
-        causes = (doubt, *causes)
+        wish = "asks for a person's look" if ruling.verdict == "HUMAN_REVIEW" else "rejects it"
+        causes = (Cause(kind="person", subject="analyst", text=f"Every check holds; the analyst {wish}."), *causes)
     would_help = tuple(dict.fromkeys(_would_help(evidence, policy, ruling)))
     return FailureAnalysis(
         paragraph=_paragraph(evidence, ruling, causes, would_help),
         causes=causes,
         would_help=would_help,
-        to_approve=tuple(_wanted(check) for check in (*ruling.gates, *ruling.statistics) if not check.passed),
+        to_approve=tuple(_wanted(check, evidence) for check in (*ruling.gates, *ruling.statistics) if not check.passed),
     )
 
 
@@ -80,19 +82,19 @@ def alert_text(decision: Decision) -> str:
     )
 
 
-def _gates(ruling: Ruling) -> Iterator[Cause]:
+def _gates(evidence: Evidence, ruling: Ruling) -> Iterator[Cause]:
     for check in ruling.gates:
         if not check.passed:
             kind = "infra" if check.name == "serving" else "data" if check.name in DATA_GATES else "gate"
-            yield Cause(kind=kind, subject=check.name, text=f"{_clean(check.explanation)}{_missed(check)}")
+            yield Cause(kind=kind, subject=check.name, text=f"{_said(check.explanation, evidence)}{_missed(check)}")
 
 
-def _statistics(ruling: Ruling) -> Iterator[Cause]:
+def _statistics(evidence: Evidence, ruling: Ruling) -> Iterator[Cause]:
     for check in ruling.statistics:
         _, _, subject = check.name.partition(": ")
         if not check.passed and not subject.startswith(TOLD_ELSEWHERE):
             kind = next((kind for start, kind in KINDS_OF_STATISTICS.items() if subject.startswith(start)), "metric")
-            found = {"kind": kind, "subject": _name(subject), "text": _clean(check.explanation)}
+            found = {"kind": kind, "subject": _said(subject, evidence), "text": _said(check.explanation, evidence)}
             yield Cause.model_validate(found)
 
 
@@ -275,25 +277,25 @@ def _mended(evidence: Evidence) -> Iterator[str]:
         yield f"The {evidence.dropped[code]} items that {_name(code)} drops, mended and submitted again."
 
 
-def _wanted(check: Check) -> str:
+def _wanted(check: Check, evidence: Evidence) -> str:
     """Return what would have to be true for a failed check to hold, with its number."""
     kind, _, subject = check.name.partition(": ")
     if kind not in (JUDGEABLE, NOT_WORSE, PROMOTABLE):
         kind, subject = "", check.name
-    subject = _name(subject)
+    subject, explanation = _said(subject, evidence), _said(check.explanation, evidence)
     said = f"{subject[:1].upper()}{subject[1:]}"
     observed, limit = check.observed, check.limit
     if subject in ("production", "automatic deployment"):
-        return f"A person has to decide: {_clean(check.explanation)}"
+        return f"A person has to decide: {explanation}"
     if not isinstance(observed, int | float) or not isinstance(limit, int | float) or observed == limit:
-        return f"{said} has to hold: {_clean(check.explanation)}"
+        return f"{said} has to hold: {explanation}"
     if kind == NOT_WORSE:
         return f"Even the upper bound of the gain in {subject} is {observed:+.4f}; it has to reach {limit:+.4f}."
     if subject.startswith(BOUNDED):
         of = subject if subject.startswith("gain in") else f"gain on the {subject}"
         if observed < limit:
             return f"The lower bound of the {of} has to exceed {limit:+.4f}; it is {observed:+.4f}."
-        return f"{said} has to hold: {_clean(check.explanation)}"
+        return f"{said} has to hold: {explanation}"
     return f"{said}: {'at least' if observed < limit else 'at most'} {limit:g} (now {observed:.4g})."
 
 
@@ -305,7 +307,7 @@ def _paragraph(evidence: Evidence, ruling: Ruling, causes: Iterable[Cause], woul
     some = " All of it is measured on synthetic data." if origins == {"synthetic"} else " Some of it is synthetic data."
     ending = "" if origins <= {"real"} else some
     if would_help:
-        ending = _cut(f" What would help: {' '.join(would_help[:2])}", PARAGRAPH // 3) + ending
+        ending = plain(f" What would help: {' '.join(would_help[:2])}", PARAGRAPH // 3) + ending
     gravest: dict[str, Cause] = {}
     for cause in causes:
         gravest.setdefault(cause.kind, cause)
@@ -314,7 +316,7 @@ def _paragraph(evidence: Evidence, ruling: Ruling, causes: Iterable[Cause], woul
         if len(cause.text) <= room:
             text += f" {cause.text}"
         elif at == 0:
-            text += f" {_cut(cause.text, room)}"
+            text += f" {plain(cause.text, room)}"
     return text + ending
 
 
@@ -372,14 +374,18 @@ def _origin(evidence: Evidence, set_name: str) -> str:
 
 
 def _name(text: str) -> str:
-    """Return a name on one line, of letters that show, cut: it may come from a batch."""
-    return _cut(_clean(text), NAME)
+    """Return a name that may stand in a sentence; of one that may not, its length and the start of its sha256.
+
+    A name may come from a batch. Whoever hides names from a language model finds those of the evidence, letter by
+    letter: so none stands here cut or mended.
+    """
+    if text == plain(text, NAME):
+        return text
+    return f"(a name of {len(text)} characters, sha256 {sha256_bytes(text.encode())[:8]})"
 
 
-def _clean(text: str) -> str:
-    shown = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return _cut(shown, SENTENCE)
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+def _said(text: str, evidence: Evidence) -> str:
+    """Return what a check says, on one line, with contributors by names that may stand in a sentence."""
+    for each in evidence.contributors:
+        text = text.replace(each.contributor, _name(each.contributor))
+    return plain(text, SENTENCE)

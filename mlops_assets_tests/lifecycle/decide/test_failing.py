@@ -193,6 +193,8 @@ def test_hundreds_of_harmed_slices_and_hostile_names_stay_one_readable_paragraph
     assert "295 more slices" in found.canonical_json()
     assert "\n" not in found.paragraph
     assert "\u202e" not in found.canonical_json()
+    assert "all rules" not in found.canonical_json()
+    assert "contributor (a name of " in found.canonical_json()
 
 
 def _outlier(name: str) -> ContributorReport:
