@@ -1,27 +1,37 @@
-"""Chat models of any provider that LangChain's `init_chat_model` knows, made and waited for in one way.
+"""Chat models of any provider that LangChain's `init_chat_model` knows, made, asked and read in one way.
 
 A provider is a stranger: it may be slow, busy, gone or wrong. Its client's own limit is one of silence, and a server
-may trickle; so whatever is asked of it stands under one deadline.
+may trickle; so whatever is asked of it stands under one deadline. Its errors quote what was sent, keys included; so
+only their type is told.
 """
 
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
-from mlops_assets.core.errors import ConfigError, MissingExtra, Unavailable
+from pydantic import BaseModel
+
+from mlops_assets.core.errors import ConfigError, MissingExtra, PlatformError, Unavailable
 
 RETRIES = 1
+NOT_SUPPORTED = (400, 404, 422)  # how servers refuse what they do not know: a schema, a temperature
+END_OF_THOUGHT = "</think>"
+Form = TypeVar("Form", bound=BaseModel)
+Answer = TypeVar("Answer")
 
 
-def chat_model(model: str, *, base_url: str | None, timeout_seconds: float, what: str) -> Any:
+def chat_model(
+    model: str, *, base_url: str | None, timeout_seconds: float, what: str, temperature: float | None = 0
+) -> Any:
     """Return a LangChain chat model; `what` says in errors whose it is, such as 'the data judge'.
 
     Unavailable without a key; MissingExtra if a package is absent; ConfigError for an unknown provider.
     """
-    options: dict[str, Any] = {"timeout": timeout_seconds, "max_retries": RETRIES, "temperature": 0}
-    if base_url:
-        options["base_url"] = base_url
+    options: dict[str, Any] = {"timeout": timeout_seconds, "max_retries": RETRIES}
+    options |= {} if temperature is None else {"temperature": temperature}
+    options |= {"base_url": base_url} if base_url else {}
     try:
         from langchain.chat_models import init_chat_model
     except ImportError as error:
@@ -41,9 +51,47 @@ def chat_model(model: str, *, base_url: str | None, timeout_seconds: float, what
         raise Unavailable(f"{model} cannot be used ({type(error).__name__}); is its key set?") from error
 
 
-def in_time(work: Callable[[], Any], seconds: float, *, what: str) -> Any:
+def ask(
+    model: str, asked: Any, *, form: type[BaseModel] | None, base_url: str | None, timeout_seconds: float, what: str
+) -> str:
+    """Return a model's answer to a prompt or messages as text, within `timeout_seconds`, retries included.
+
+    Where the provider can be held to a schema, the text is JSON of `form`'s; where not, it is whatever was said, and
+    `read` finds the form in it. Raises what `chat_model` does; Unavailable if there is no answer.
+    """
+
+    def made(**options: Any) -> Any:
+        return chat_model(model, base_url=base_url, timeout_seconds=timeout_seconds, what=what, **options)
+
+    def work() -> str:
+        try:
+            if form is not None:
+                try:
+                    held = made().with_structured_output(form.model_json_schema(), include_raw=True)
+                    return _text(held.invoke(asked)["raw"])
+                except Exception as error:
+                    if not _not_supported(error):
+                        raise
+            return _text(made(temperature=None).invoke(asked))
+        except PlatformError:
+            raise
+        except Exception as error:  # each provider's client has errors of its own
+            status = getattr(error, "status_code", None)
+            told = f"{type(error).__name__}, HTTP {status}" if isinstance(status, int) else type(error).__name__
+            raise Unavailable(f"{model} did not answer ({told}).") from error
+
+    return in_time(work, timeout_seconds, what=what)
+
+
+def read(text: str, form: type[Form]) -> Form:
+    """Return the one JSON object of an answer, which may stand in prose or a code block; pydantic's ValidationError."""
+    said = text.rpartition(END_OF_THOUGHT)[2]
+    return form.model_validate_json(said[said.find("{") : said.rfind("}") + 1] or said)
+
+
+def in_time(work: Callable[[], Answer], seconds: float, *, what: str) -> Answer:
     """Return what `work` gives within `seconds`, else raise Unavailable; what it raises is raised here."""
-    answer: Future[Any] = Future()
+    answer: Future[Answer] = Future()
 
     def run() -> None:
         try:
@@ -56,3 +104,13 @@ def in_time(work: Callable[[], Any], seconds: float, *, what: str) -> Any:
         return answer.result(timeout=seconds)
     except TimeoutError:
         raise Unavailable(f"{what} gave no answer within {seconds:g} s.") from None
+
+
+def _text(message: Any) -> str:
+    """Return what a message says; for a provider that is held to a schema by a tool, what it calls the tool with."""
+    calls = getattr(message, "tool_calls", None)
+    return json.dumps(calls[0]["args"]) if calls else str(message.text)
+
+
+def _not_supported(error: Exception) -> bool:
+    return isinstance(error, NotImplementedError) or getattr(error, "status_code", None) in NOT_SUPPORTED

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from mlops_assets.adapters.chat_langchain import chat_model, in_time
+from mlops_assets.adapters.chat_langchain import ask, chat_model, read
 from mlops_assets.core.errors import ConfigError, Unavailable
 from mlops_assets.core.line import Judge
 from mlops_assets.core.ports import Judgement
@@ -37,7 +37,7 @@ class LangChainJudge:
 
     def ready(self, settings: Judge) -> None:
         """Set the model up without asking it anything; raises what `judge` would."""
-        _model(settings)
+        chat_model(settings.model, base_url=settings.base_url, timeout_seconds=settings.timeout_seconds, what=WHAT)
 
     def judge(self, settings: Judge, items: Sequence[Path | str]) -> Judgement:
         """Return the model's judgement on images and texts.
@@ -48,25 +48,22 @@ class LangChainJudge:
         content = [_block(each) for each in items]
         prompt = PROMPT.format(subject=settings.subject, count=len(items))
         messages = [("system", prompt), ("user", content)]
-        found = in_time(lambda: _ask(settings, messages), settings.timeout_seconds, what=WHAT)
-        if not isinstance(found, Reply):
-            raise Unavailable(f"{settings.model} did not answer in the form it was asked for.")
+        answer = ask(
+            settings.model,
+            messages,
+            form=Reply,
+            base_url=settings.base_url,
+            timeout_seconds=settings.timeout_seconds,
+            what=WHAT,
+        )
+        try:
+            found = read(answer, Reply)
+        except ValidationError as error:
+            raise Unavailable(f"{settings.model} did not answer in the form it was asked for.") from error
         try:
             return Judgement(model=settings.model, quality_score=found.quality_score, issues=tuple(found.issues))
         except ValidationError as error:
             raise Unavailable(f"{settings.model} gave a score that is none: {found.quality_score}.") from error
-
-
-def _ask(settings: Judge, messages: list[Any]) -> Any:
-    model = _model(settings)
-    try:
-        return model.with_structured_output(Reply).invoke(messages)
-    except Exception as error:  # each provider's client has errors of its own, and their texts quote what was sent
-        raise Unavailable(f"{settings.model} did not answer as asked ({type(error).__name__}).") from error
-
-
-def _model(settings: Judge) -> Any:
-    return chat_model(settings.model, base_url=settings.base_url, timeout_seconds=settings.timeout_seconds, what=WHAT)
 
 
 def _block(item: Path | str) -> dict[str, Any]:
