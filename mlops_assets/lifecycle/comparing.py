@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from pydantic import JsonValue
@@ -12,11 +13,25 @@ from mlops_assets.core.errors import ConfigError
 from mlops_assets.core.family import Family, ItemScore, MetricSpec
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import Comparison, Item, ItemChange, Origin, SetKind, SetResult, System
+from mlops_assets.core.records import (
+    Comparison,
+    CrossCheck,
+    Item,
+    ItemChange,
+    Origin,
+    Scanned,
+    SetKind,
+    SetResult,
+    System,
+)
+from mlops_assets.core.significance import holm, mcnemar, paired_t, permutation
 from mlops_assets.core.statistics import Measure, Scores, compare_all, degraded_share, values
 
 MIN_SLICE_ITEMS = 5
 SHOWN_CHANGES = 5
+INDEPENDENT_HITS = "items that only one of the two has right, as if independent"
+MEAN_ITEM = "mean of single items, not ratio of sums, as if independent"
+SWAPPED = "ratio of sums, the systems swapped by cluster"
 
 
 @dataclass(frozen=True)
@@ -130,6 +145,67 @@ def _comparisons(
                 **{system: values.get(each.name) for system, values in others.items()},
                 **vars(found[each.name]),
             )
+
+
+def cross_checks(scored: ScoredSet, metric: MetricSpec, policy: Policy) -> list[CrossCheck]:
+    """Ask other tests whether the candidate is better by a metric that items have, where both weigh items alike.
+
+    McNemar's is for hits and misses that count equally; one-sided, the candidate better.
+    """
+    new, old = (scored.column(system, metric.name, scored.everything()) for system in ("candidate", "production"))
+    if new is None or old is None or not np.array_equal(new[1], old[1]):
+        return []
+    numerators, weight = np.array([new[0], old[0]]), np.asarray(new[1])
+    gains = (numerators[0] - numerators[1]) * (1.0 if metric.higher_is_better else -1.0)
+    counted = weight > 0
+    if not counted.any():
+        return []
+    found = []
+
+    def add(test: Literal["mcnemar", "paired_t", "permutation"], quantity: str, n: int, value: float | None, p: float):
+        check = CrossCheck(
+            set_name=scored.name, metric=metric.name, test=test, quantity=quantity, n=n, statistic=value, p=p
+        )
+        found.append(check)
+
+    if (weight == 1).all() and np.isin(numerators, (0, 1)).all():
+        better, worse = int((gains > 0).sum()), int((gains < 0).sum())
+        add("mcnemar", INDEPENDENT_HITS, better + worse, better, mcnemar(better, worse))
+    t, p = paired_t(gains[counted] / weight[counted])
+    add("paired_t", MEAN_ITEM, int(counted.sum()), t, p)
+    clusters = np.unique([item.cluster for item in scored.items], return_inverse=True)[1]
+    sums = np.bincount(clusters, weights=gains)
+    add("permutation", SWAPPED, len(sums), float(gains.sum() / weight.sum()), permutation(sums, policy.seed))
+    return found
+
+
+def scan(compared: Iterable[Comparison], policy: Policy) -> list[Scanned]:
+    """Return which slices are surely harmed by the primary metric, allowing for having looked at all of them (Holm).
+
+    `compared` are the comparisons of a scan; whole sets and other metrics are left out, and so are slices of one
+    cluster, which nothing can be said of.
+    """
+    rows = [
+        (row, row.slice, row.delta, row.harm)
+        for row in compared
+        if row.slice is not None and row.metric == policy.primary.metric
+        if row.delta is not None and row.harm is not None
+    ]
+    adjusted = holm([harm for *_, harm in rows])
+    return [
+        Scanned(
+            set_name=row.set_name,
+            slice=slice_id,
+            metric=row.metric,
+            n=row.n,
+            clusters=row.clusters,
+            delta=delta,
+            p=harm,
+            adjusted=float(p),
+            harmed=bool(p <= policy.alpha),
+        )
+        for (row, slice_id, delta, harm), p in zip(rows, adjusted, strict=True)
+    ]
 
 
 def _values(

@@ -23,6 +23,7 @@ from mlops_assets.core.records import (
 from mlops_assets.lifecycle import comparing, confusing
 from mlops_assets.lifecycle.base import base
 from mlops_assets.lifecycle.comparing import ScoredSet
+from mlops_assets.lifecycle.contributors import contributors
 from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, evaluation_sets
 from mlops_assets.lifecycle.examples import changed_inputs
 from mlops_assets.lifecycle.failpoints import failpoint
@@ -77,6 +78,8 @@ def evaluate(platform: Platform, line: Line, batch_id: str) -> EvalReport:
             return known
         measured = _measure(platform, line, candidate, served, {each.name: each.dataset for each in sets})
         report = _report(platform, line, family, candidate, sets, measured, parents)
+        shown = contributors(platform, line, data, served, progress_file(platform, line.line, batch_id))
+        report = report.model_copy(update={"contributors": shown})
         record_looks(platform, line.line, batch_id, candidate.servable, report.sets)
         page = evaluation_page(line, candidate, report, changed_inputs(platform, report))
         run_id = platform.tracker.evaluation(line, candidate, report, page)
@@ -206,6 +209,9 @@ def _report(
     single = comparing.item_metric(metrics, primary)
     answered: dict[System, Predicted] = {system: each.predicted for system, each in measured.items() if each.predicted}
     found = _contest(platform, line, sets, answered)
+    golden = [each for each in found.scored if each.kind == "golden"]
+    names = {each.name for each in golden}
+    scanned = [each for each in found.comparisons if each.set_name in names]
     moved = [comparing.changes(each, family, single) for each in found.scored]
     costs = _costs(platform, line, family, candidate.batch_id, sets, measured)
     confusions = (confusing.confusion(each, family, labels, line.policy) for each in found.scored)
@@ -220,6 +226,8 @@ def _report(
         confusions=tuple(each for each in confusions if each is not None),
         calibrations=tuple(shown for each in found.scored for shown in confusing.calibrations(each, family, labels)),
         compression=tuple(each for each in compressed if each is not None),
+        cross_checks=tuple(check for each in golden for check in comparing.cross_checks(each, single, line.policy)),
+        scan=tuple(comparing.scan(scanned, line.policy)),
         worst=tuple(change for worst, _ in moved for change in worst),
         best=tuple(change for _, best in moved for change in best),
         scorer=family.scorer,
