@@ -21,6 +21,7 @@ OF_A_CLASS = "_class_"
 DRAWN_GOLDEN, DRAWN = 6, 3
 SHOWN_SLICES = 20
 OTHERS = ("reference", "classical", "baseline")
+TESTS = {"mcnemar": "McNemar, exact", "paired_t": "paired t", "permutation": "permutation"}
 
 
 def evaluation_page(line: Line, candidate: CandidateModel, report: EvalReport, inputs: Inputs) -> str:
@@ -41,6 +42,7 @@ def evaluation_page(line: Line, candidate: CandidateModel, report: EvalReport, i
         classes=by_class(wholes),
         slices=[row for row in report.comparisons if row.slice and row.metric == line.policy.primary.metric],
         shown_slices=SHOWN_SLICES,
+        tests=TESTS,
         intervals=plots.svg(_intervals(report), "Metrics of the systems with their intervals, per set"),
         curve=plots.svg(_learning_curve(candidate), "Loss per step") if candidate.curve else None,
         calibration=plots.svg(_calibration(report), "Accuracy over confidence") if report.calibrations else None,

@@ -9,9 +9,11 @@ from mlops_assets.core.records import (
     Compression,
     Confusion,
     ConfusionPair,
+    CrossCheck,
     CurvePoint,
     EvalReport,
     ItemChange,
+    Scanned,
     SetResult,
     SystemReport,
 )
@@ -43,6 +45,9 @@ def comparison(**changes: object) -> Comparison:
         "delta": 0.06,
         "lower": 0.03,
         "upper": 0.09,
+        "gain_lower": 0.017,
+        "error": 0.0183,
+        "harm": 0.999,
         "n": 60,
         "clusters": 12,
         "detectable": 0.04,
@@ -65,8 +70,9 @@ def report(*rows: Comparison, changes: tuple[ItemChange, ...] = (), **more: obje
         servable="c" * 64, seconds_per_unit=0.08, unit="second", size_bytes=75_000_000, load_seconds=1
     )
     golden = SetResult(
-        name="golden", kind="golden", dataset="e" * 64, origin="synthetic", n=60, clusters=12, scores="f" * 64
-    )
+        name="golden", kind="golden", dataset="e" * 64, origin="synthetic", n=60, clusters=12, scores="f" * 64,
+        gain_alpha=0.0025,
+    )  # fmt: skip
     made = EvalReport(
         line="speech", batch_id="20260101-0123456789ab", systems={"candidate": system, "baseline": system},
         sets=(golden,), comparisons=rows, worst=changes, best=changes, scorer="english-v1/jiwer-4", infra_ok=True,
@@ -82,7 +88,9 @@ def test_the_page_shows_the_figures_and_says_synthetic_at_each():
     page = evaluation_page(LINE, candidate(CURVE), report(comparison(), comparison(slice="voice:slt")), {})
     for shown in ("0.11", "+0.06", "[0.08, 0.14]", "voice:slt", "early stopping", "75.0 MB", "e" * 64, "10000"):
         assert shown in page
-    assert page.count('class="origin synthetic"') == 4 + 2 + 1
+    for shown in ("± 0.0183", "+0.017", "one look may spend, 0.0025"):
+        assert shown in page
+    assert page.count('class="origin synthetic"') == 5 + 2 + 1
     assert page.count("<svg ") == 2
 
 
@@ -120,6 +128,36 @@ def test_what_may_be_chance_is_not_said():
     page = evaluation_page(LINE, candidate(), unsure, {})
     assert "The candidate confuses" not in page
     assert "No pair of labels is surely confused more" in page
+
+
+def test_cross_checks_are_told_with_what_they_are_about():
+    check = CrossCheck(
+        set_name="golden",
+        metric="wer",
+        test="permutation",
+        quantity="swapped by cluster",
+        n=12,
+        statistic=0.06,
+        p=0.031,
+    )
+    page = evaluation_page(LINE, candidate(), report(comparison(), cross_checks=(check,)), {})
+    for said in ("Cross-checks", "permutation", "wer: swapped by cluster", "0.031"):
+        assert said in page
+
+
+@pytest.mark.parametrize(
+    ("harmed", "said"),
+    [(True, "Surely harmed, of 1 golden slices"), (False, "None of 1 golden slices is surely harmed")],
+)
+def test_a_scan_names_the_slices_that_are_surely_harmed(harmed: bool, said: str):
+    found = Scanned(
+        set_name="golden", slice=HOSTILE, metric="wer", n=20, clusters=6, delta=-0.04, p=0.004, adjusted=0.012,
+        harmed=harmed,
+    )  # fmt: skip
+    page = evaluation_page(LINE, candidate(), report(comparison(), comparison(slice=HOSTILE), scan=(found,)), {})
+    assert said in page
+    assert ("p 0.012" in page) is harmed
+    assert "<script" not in page
 
 
 def test_labels_of_users_are_escaped_in_tables_and_sentences():
@@ -186,8 +224,8 @@ def test_changed_items_come_with_their_input():
 
 def test_a_line_without_production_intervals_or_curve_has_a_page():
     missing = dict.fromkeys(
-        ("production", "baseline", "candidate_interval", "production_interval", "delta", "lower", "upper", "detectable",
-         "items_needed")
+        ("production", "baseline", "candidate_interval", "production_interval", "delta", "lower", "upper", "gain_lower",
+         "error", "harm", "detectable", "items_needed")
     )  # fmt: skip
     page = evaluation_page(LINE, candidate(), report(comparison(**missing)), {})
     assert "No learning curve" in page
