@@ -100,6 +100,7 @@ class ValidatedData(AssetRecord):
     findings: str = Field(description="Store digest of findings.jsonl, every finding of the batch")
     total: int = Field(ge=0, description="Items submitted")
     kept: int = Field(ge=0)
+    left_out: int = Field(default=0, ge=0, description="Usable items above the share that one contributor may have")
     dropped: dict[str, int] = Field(description="Items dropped, by reason code")
     flagged: dict[str, int] = Field(description="Items kept with a remark, by reason code")
     quality_score: float = Field(ge=0, le=10)
@@ -341,6 +342,7 @@ class Purchase(Record):
     cost: float = Field(ge=0)
     why: str
     gave: str = Field(description="Digest of what it gave: a dataset, a servable")
+    candidate: str = Field(default="", description="Servable digest of the candidate that it was bought for")
 
 
 class SystemReport(Record):

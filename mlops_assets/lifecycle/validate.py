@@ -5,8 +5,8 @@ whatever was in the upload, and whatever became of the process that read it.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Container, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from mlops_assets.core.dataset import read_items, write_items
 from mlops_assets.core.digests import sha256_json
@@ -19,6 +19,7 @@ from mlops_assets.core.records import Finding, Item, RawBatch, Severity, Validat
 from mlops_assets.lifecycle import judging
 from mlops_assets.lifecycle.archive import ArchiveLimits
 from mlops_assets.lifecycle.checking import Examined, examined
+from mlops_assets.lifecycle.contributors import capped, shares
 from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, protected_sets
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import ended
@@ -35,6 +36,8 @@ RULES: dict[str, tuple[str, Severity]] = {
     "VAL010": ("item is in an evaluation set", "drop"),
     "VAL020": ("fewer items than recommended", "flag"),
     "VAL021": ("fewer items of a label than recommended", "flag"),
+    "VAL022": ("contributor has more than its share: the rest of its items is left out", "flag"),
+    "VAL023": ("contributor has more than its share, and too few others have items", "flag"),
 }
 FINDINGS: dict[str, str] = {code: title for code, (title, _) in RULES.items()} | judging.RULES
 NOTHING = Checked(total=0, kept=0, findings=(), quality_score=0.0, origin="real")
@@ -84,17 +87,20 @@ def _judged(
     leaks = _leaks(platform, line, protected, seen)
     findings, lost = _merged(checked.findings, seen.unpacked.findings)
     findings += (_finding("VAL010", leak.item, f"{leak.kind}: {leak.protected_item}") for leak, _ in leaks)
-    total, kept = checked.total + lost, checked.kept - len(leaks)
-    quality = round(checked.quality_score * kept / checked.kept, 2) if checked.kept else 0.0
+    total, usable = checked.total + lost, checked.kept - len(leaks)
+    quality = round(checked.quality_score * usable / checked.kept, 2) if checked.kept else 0.0
+    left_out, remarks = _capped(line.policy.data, batch, seen)
+    findings += remarks
+    kept = usable - len(left_out)
     if seen.failure is not None:
         findings.append(_finding("VAL004", detail=seen.failure.cause or seen.failure.what))
     dataset = _store(platform, seen, findings)
-    labels = _without(checked.labels, [item for _, item in leaks])
+    labels = _without(checked.labels, [*(item for _, item in leaks), *left_out])
     opinion = judging.SecondOpinion(quality)
     if seen.checked is not None and not _blocking(findings):
         opinion = judging.second_opinion(platform, line, seen.dataset, quality)
         findings += opinion.findings
-        findings += _gates(line.policy.data, total, kept, opinion.quality)
+        findings += _gates(line.policy.data, total, usable, kept, opinion.quality)
         findings += _label_gates(line.policy.data, labels)
     reasons = _blocking(findings)
     lines = "".join(found.canonical_json() + "\n" for found in findings)
@@ -106,6 +112,7 @@ def _judged(
         findings=platform.store.put_bytes(lines.encode()),
         total=total,
         kept=kept,
+        left_out=len(left_out),
         dropped=_count(findings, "drop"),
         flagged=_count(findings, "flag"),
         quality_score=opinion.quality,
@@ -127,17 +134,47 @@ def _leaks(
     items = read_items(seen.dataset)
     guarded = [item for each in protected for item in read_items(platform.store.folder(each.dataset))]
     found = {leak.item: leak for leak in platform.family(line.family).leaks(items, guarded)}
-    if found:
-        for item in items:
-            if item.id in found and item.path is not None:
-                (seen.dataset / item.path).unlink(missing_ok=True)
-        write_items(seen.dataset, (item for item in items if item.id not in found))
-    return [(found[item.id], item) for item in items if item.id in found]
+    return [(found[item.id], item) for item in _taken_out(seen.dataset, items, set(found))]
 
 
-def _without(labels: Mapping[str, int], leaked: Sequence[Item]) -> dict[str, int]:
-    """Take leaked items off the counts by label; their slices name their labels."""
-    lost = Counter(name.removeprefix("label:") for item in leaked for name in item.slices if name.startswith("label:"))
+def _capped(gates: DataGates, batch: RawBatch, seen: Examined) -> tuple[list[Item], list[Finding]]:
+    """Take what is above its contributor's share out of the dataset; return it, and a finding for each contributor.
+
+    Nothing is left out where too little would stay to be trained on: then a person decides over the shares.
+    """
+    if seen.checked is None or gates.max_contributor_share == 1.0:
+        return [], []
+    items = read_items(seen.dataset)
+    above = [each for each in shares(items) if each[2] > gates.max_contributor_share]
+    chosen = capped(items, gates.max_contributor_share, batch.sha256)
+    if not above or len(chosen) < gates.min_items:
+        return [], [
+            _finding("VAL023", detail=f"{name}: {share:.0%} of at most {gates.max_contributor_share:.0%}")
+            for name, _, share in above
+        ]
+    kept = {item.id for item in chosen}
+    left_out = _taken_out(seen.dataset, items, {item.id for item in items if item.id not in kept})
+    lost = Counter(item.cluster for item in left_out)
+    owned = Counter(item.cluster for item in items)
+    return left_out, [
+        _finding("VAL022", detail=f"{name}: {count} of {owned[name]} items") for name, count in lost.most_common()
+    ]
+
+
+def _taken_out(dataset: Path, items: Sequence[Item], gone: Container[str]) -> list[Item]:
+    """Take the items with these ids out of a dataset, and their files; return them."""
+    taken = [item for item in items if item.id in gone]
+    for item in taken:
+        if item.path is not None:
+            (dataset / item.path).unlink(missing_ok=True)
+    if taken:
+        write_items(dataset, (item for item in items if item.id not in gone))
+    return taken
+
+
+def _without(labels: Mapping[str, int], gone: Sequence[Item]) -> dict[str, int]:
+    """Take items off the counts by label; their slices name their labels."""
+    lost = Counter(name.removeprefix("label:") for item in gone for name in item.slices if name.startswith("label:"))
     return {label: count - lost[label] for label, count in labels.items()}
 
 
@@ -178,15 +215,15 @@ def _store(platform: Platform, seen: Examined, findings: list[Finding]) -> str:
     return platform.store.put_folder(empty)
 
 
-def _gates(gates: DataGates, total: int, kept: int, quality: float) -> Iterator[Finding]:
+def _gates(gates: DataGates, total: int, usable: int, kept: int, quality: float) -> Iterator[Finding]:
     if kept < gates.min_items:
         yield _finding("VAL001", detail=f"{kept} of at least {gates.min_items}")
     elif kept < gates.recommended_items:
         yield _finding("VAL020", detail=f"{kept} of {gates.recommended_items} recommended")
     if quality < gates.min_quality:
         yield _finding("VAL002", detail=f"{quality:.1f} of at least {gates.min_quality:.1f}")
-    if total and (total - kept) / total > gates.max_dropped_share:
-        yield _finding("VAL003", detail=f"{(total - kept) / total:.0%} of at most {gates.max_dropped_share:.0%}")
+    if total and (total - usable) / total > gates.max_dropped_share:
+        yield _finding("VAL003", detail=f"{(total - usable) / total:.0%} of at most {gates.max_dropped_share:.0%}")
 
 
 def _label_gates(gates: DataGates, labels: Mapping[str, int]) -> Iterator[Finding]:
