@@ -387,5 +387,6 @@ def _name(text: str) -> str:
 def _said(text: str, evidence: Evidence) -> str:
     """Return what a check says, on one line, with contributors by names that may stand in a sentence."""
     for each in evidence.contributors:
-        text = text.replace(each.contributor, _name(each.contributor))
+        if each.contributor.strip():
+            text = text.replace(each.contributor, _name(each.contributor))
     return plain(text, SENTENCE)
