@@ -43,7 +43,7 @@ def number(value: float | None) -> str:
 
 def signed(value: float | None) -> str:
     """Return a difference with its sign and three significant digits, a dash for none."""
-    return "–" if value is None else f"{value:+.3g}"
+    return "–" if value is None else f"{value + 0.0:+.3g}"  # -0.0 is 0
 
 
 def interval(value: tuple[float, float] | None) -> str:

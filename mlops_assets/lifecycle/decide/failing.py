@@ -287,15 +287,15 @@ def _wanted(check: Check, evidence: Evidence) -> str:
     observed, limit = check.observed, check.limit
     if subject in ("production", "automatic deployment"):
         return f"A person has to decide: {explanation}"
-    if not isinstance(observed, int | float) or not isinstance(limit, int | float) or observed == limit:
-        return f"{said} has to hold: {explanation}"
+    if not isinstance(observed, int | float) or not isinstance(limit, int | float):
+        return f"{said}: {explanation}"
     if kind == NOT_WORSE:
         return f"Even the upper bound of the gain in {subject} is {observed:+.4f}; it has to reach {limit:+.4f}."
     if subject.startswith(BOUNDED):
         of = subject if subject.startswith("gain in") else f"gain on the {subject}"
-        if observed < limit:
-            return f"The lower bound of the {of} has to exceed {limit:+.4f}; it is {observed:+.4f}."
-        return f"{said} has to hold: {explanation}"
+        if observed > limit:
+            return f"{said}: {explanation}"
+        return f"The lower bound of the {of} has to exceed {limit:+.4f}; it is {observed:+.4f}."
     return f"{said}: {'at least' if observed < limit else 'at most'} {limit:g} (now {observed:.4g})."
 
 
