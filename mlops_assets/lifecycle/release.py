@@ -8,50 +8,10 @@ from mlops_assets.core.errors import NotFound, Refused, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Pointer, Role, Version
 from mlops_assets.core.records import CandidateModel, Decision, DeployedVersion
-from mlops_assets.lifecycle.base import base
-from mlops_assets.lifecycle.card import model_card
 from mlops_assets.lifecycle.decide import binding
 from mlops_assets.lifecycle.failpoints import failpoint
-from mlops_assets.lifecycle.holding import hold, hold_pointer, production
-
-PLATFORM = "platform"
-
-
-def bootstrap(platform: Platform, line: Line) -> Version | None:
-    """Release the base model as version 1 where the policy says so, recorded as such; None where a person decides.
-
-    A line that serves already is left as it is, but for a bootstrap that was killed: that is finished.
-    """
-    served = production(platform, line)
-    if served is not None and (served.decision_id or platform.ledger.entries(line.line, "bootstrapped")):
-        return served
-    if served is None and line.policy.bootstrap != "approve":
-        return None
-    with hold(platform, line, "bootstrap"), hold_pointer(platform, line, "bootstrap"):
-        version = production(platform, line) or _base_version(platform, line)
-        if version.decision_id is not None:  # while this waited, another process did it and released a batch
-            return version
-        failpoint("bootstrap: after version")
-        pointer = platform.versions.pointer(line.line)
-        if "production" not in pointer.roles:
-            pointer = platform.versions.move(line.line, pointer, {"production": version.version})
-        failpoint("bootstrap: after pointer")
-        _mirror(platform, line, version, None, pointer)
-        platform.ledger.append(
-            "bootstrapped",
-            line.line,
-            actor=PLATFORM,
-            body={"version": version.version, "servable": version.servable, "policy": line.policy.digest},
-            key=f"bootstrapped:{line.line}",
-        )
-        return version
-
-
-def _base_version(platform: Platform, line: Line) -> Version:
-    made = base(platform, line)
-    return platform.versions.add(
-        line.line, servable=made.servable, model=made.model, batch_id=None, decision_id=None, parent_version=None
-    )
+from mlops_assets.lifecycle.holding import hold, hold_pointer
+from mlops_assets.lifecycle.publishing import PLATFORM, mirror, publish_roles
 
 
 def release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
@@ -75,7 +35,7 @@ def release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
             binding.require_approval(platform, line, decision)
         version, pointer = _switch(platform, line, decision, candidate, begun)
         failpoint("release: after pointer")
-        mlflow_version, card = _mirror(platform, line, version, decision, pointer)
+        mlflow_version, card = mirror(platform, line, version, decision, pointer)
         failpoint("release: after card")
         entry = platform.ledger.append(
             "released",
@@ -119,7 +79,7 @@ def rollback(platform: Platform, line: Line, *, to: int | None, reason: str, act
     with hold_pointer(platform, line, f"rollback by {actor}"):
         pointer = platform.versions.pointer(line.line)
         if _unfinished(platform, line, pointer, to):
-            return _publish_roles(platform, line, pointer)
+            return publish_roles(platform, line, pointer)
         live, version = _target(platform, line, pointer, to)
         platform.ledger.append(
             "rolled_back",
@@ -133,7 +93,7 @@ def rollback(platform: Platform, line: Line, *, to: int | None, reason: str, act
         roles: dict[Role, int] = {**pointer.roles, "production": version.version, "previous": live}
         moved = platform.versions.move(line.line, pointer, roles)
         failpoint("rollback: after pointer")
-        return _publish_roles(platform, line, moved)
+        return publish_roles(platform, line, moved)
 
 
 def reconcile(platform: Platform) -> None:
@@ -141,7 +101,7 @@ def reconcile(platform: Platform) -> None:
     for line in platform.lines():
         pointer = platform.versions.pointer(line.line)
         if "production" in pointer.roles:
-            _publish_roles(platform, line, pointer)
+            publish_roles(platform, line, pointer)
     platform.tracker.reconcile()
     platform.alerts.deliver()
 
@@ -165,12 +125,6 @@ def _unfinished(platform: Platform, line: Line, pointer: Pointer, to: int | None
     if published is None or published["revision"] == pointer.revision or to not in (None, pointer.roles["production"]):
         return False
     return any(each.body["revision"] == pointer.revision for each in platform.ledger.entries(line.line, "rolled_back"))
-
-
-def _publish_roles(platform: Platform, line: Line, pointer: Pointer) -> Pointer:
-    platform.serving.publish(line.line, pointer, platform.versions.get(line.line, pointer.roles["production"]))
-    platform.tracker.roles(line.line, pointer)
-    return pointer
 
 
 def was_rolled_back(platform: Platform, line: Line, version: int) -> bool:
@@ -238,17 +192,3 @@ def _switch(
     if live is not None:
         roles["previous"] = live
     return version, platform.versions.move(line.line, pointer, roles)
-
-
-def _mirror(
-    platform: Platform, line: Line, version: Version, decision: Decision | None, pointer: Pointer
-) -> tuple[str | None, str]:
-    """Publish to serving and registry and store the card; return the registry's version and the card's digest."""
-    platform.serving.publish(line.line, pointer, version)
-    failpoint("release: after serving")
-    card = model_card(platform, line, version, decision)
-    mlflow_version = platform.tracker.release(version, decision, card)
-    failpoint("release: after registry")
-    platform.tracker.roles(line.line, pointer)
-    failpoint("release: after roles")
-    return mlflow_version, platform.store.put_bytes(card.encode())
