@@ -1,4 +1,4 @@
-"""Looks at a golden set, counted in the ledger: every candidate measured on it uses up some of its worth."""
+"""Looks at a golden set and openings of a sealed one, counted in the ledger: each uses up some of the set's worth."""
 
 from collections.abc import Sequence
 
@@ -30,6 +30,26 @@ def look_number(platform: Platform, line: str, servable: str, sets: Sequence[Set
             if entry.body["candidate"] == servable:
                 largest = max(largest, numbers[dataset])
     return largest
+
+
+def record_opening(platform: Platform, line: str, batch_id: str, servable: str, dataset: str) -> None:
+    """Enter that a sealed set is opened for a candidate, before anything of it is seen; once for both."""
+    platform.ledger.append(
+        "opened",
+        line,
+        actor="platform",
+        batch_id=batch_id,
+        body={"dataset": dataset, "candidate": servable},
+        key=f"opened:{line}:{dataset}:{servable}",
+    )
+
+
+def opening_number(platform: Platform, line: str, servable: str, dataset: str) -> int:
+    """Return the number of the opening for this candidate, counted from 1; if there was none, how many others had."""
+    opened = [
+        each.body["candidate"] for each in platform.ledger.entries(line, "opened") if each.body["dataset"] == dataset
+    ]
+    return opened.index(servable) + 1 if servable in opened else len(opened)
 
 
 def _golden(sets: Sequence[SetResult]) -> list[SetResult]:

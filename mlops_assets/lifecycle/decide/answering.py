@@ -1,52 +1,103 @@
-"""`answer`: a person settles a HUMAN_REVIEW, in whatever process and however much later."""
+"""`answer`: a person settles a HUMAN_REVIEW, in whatever process and however much later; `expire`: nobody did."""
+
+import unicodedata
 
 from mlops_assets.core.errors import NotFound, Refused, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Review
-from mlops_assets.core.records import Decision, ReviewAnswer
-from mlops_assets.lifecycle.decide.deciding import conclude
+from mlops_assets.core.records import Decision, RawBatch, ReviewAnswer
+from mlops_assets.lifecycle.decide.deciding import settle
+from mlops_assets.lifecycle.decide.pseudonyms import plain
+from mlops_assets.lifecycle.decide.questions import hindrance, question
 from mlops_assets.lifecycle.failpoints import failpoint
-from mlops_assets.lifecycle.holding import hold_decision, production
+from mlops_assets.lifecycle.holding import hold_decision
+
+POLICY = "policy"
+NAME, REASON = 120, 2_000
+READMITTED = "release:"
 
 
 def answer(platform: Platform, decision_id: str, given: ReviewAnswer) -> Decision:
     """Record a person's answer and conclude the decision; the first answer wins, the same one again changes nothing.
 
-    NotFound if nobody asked; Refused for another answer than the first, or one by the batch's own contributor; Stale
-    if production or policy changed since the question, or a newer decision took its place.
+    Name and reason are kept on one line. NotFound if nobody asked; Refused without a name or a reason, for another
+    answer than the first, or one by somebody who contributed the batch; Stale if production or policy changed since the
+    question, or a newer decision took its place.
     """
+    said = given.model_copy(update={"reviewer": plain(given.reviewer, NAME), "reason": plain(given.reason, REASON)})
+    if not said.reviewer or not said.reason:
+        missing = "the name of who answers" if not said.reviewer else "a reason"
+        raise Refused(
+            f"An answer needs {missing}: it is written into the ledger and the model card.",
+            "Give --reviewer NAME and --reason TEXT.",
+        )
     review = platform.reviews.get(decision_id)
     line = _line(platform, review.line)
-    with hold_decision(platform, line, review.batch_id, given.reviewer):
-        decision = platform.records.get(line.line, review.batch_id, "decision")
-        if not isinstance(decision, Decision) or decision.decision_id != decision_id:
-            raise Stale(
-                f"Decision {decision_id} is no longer the one on batch {review.batch_id} of {line.line}.",
-                f"See `mlops show {line.line} {review.batch_id}`.",
-            )
+    with hold_decision(platform, line, review.batch_id, said.reviewer):
+        decision = _asking(platform, line, review)
         if decision.pending and platform.reviews.get(decision_id).answer is None:
-            _allowed(platform, line, review, decision, given)
-        first = platform.reviews.answer(decision_id, given).answer
-        failpoint("answer: after answer")
-        return conclude(platform, line, decision.evidence, first) if decision.pending else decision
+            _allowed(platform, line, review, decision, said)
+        return _settled(platform, line, decision, said)
+
+
+def expire(platform: Platform, review: Review, reason: str, at: str) -> Decision:
+    """Reject in the policy's name what nobody answered, however production moved; Refused if somebody just did."""
+    line = _line(platform, review.line)
+    with hold_decision(platform, line, review.batch_id, POLICY):
+        decision = _asking(platform, line, review)
+        given = ReviewAnswer(approve=False, reviewer=POLICY, reason=reason, answered_at=at)
+        return _settled(platform, line, decision, given)
+
+
+def _asking(platform: Platform, line: Line, review: Review) -> Decision:
+    """Return the decision that asks; Stale if it is no longer the one on its batch."""
+    decision = question(platform, review).decision
+    if decision is None:
+        raise Stale(
+            f"Decision {review.decision_id} is no longer the one on batch {review.batch_id} of {line.line}.",
+            f"See `mlops show {line.line} {review.batch_id}`.",
+        )
+    return decision
+
+
+def _settled(platform: Platform, line: Line, decision: Decision, given: ReviewAnswer) -> Decision:
+    first = platform.reviews.answer(decision.decision_id, given).answer
+    failpoint("answer: after answer")
+    return settle(platform, line, decision, first) if decision.pending else decision
 
 
 def _allowed(platform: Platform, line: Line, review: Review, decision: Decision, given: ReviewAnswer) -> None:
-    again = f"Run `mlops run {line.line} {review.batch_id}`: it is evaluated and asked about again."
-    if given.reviewer.strip().casefold() == review.contributor.strip().casefold():
+    if _person(given.reviewer) in {_person(name) for name in _contributors(platform, review, decision)}:
         raise Refused(
-            f"{given.reviewer} contributed batch {review.batch_id} and cannot review it.",
+            f"{given.reviewer} contributed to batch {review.batch_id} and cannot review it.",
             "Let someone else answer (`--reviewer NAME`).",
         )
-    served = production(platform, line)
-    if (served and served.version) != decision.evidence.production_version:
+    if moved := hindrance(platform, line, decision):
         raise Stale(
-            f"{line.line} serves version {served.version if served else 'none'} now; the question was about version "
-            f"{decision.evidence.production_version}.",
-            again,
+            moved, f"Run `mlops run {line.line} {review.batch_id}`: it is evaluated and, if need be, asked about again."
         )
-    if line.policy.digest != decision.policy_digest:
-        raise Stale(f"The policy of {line.line} changed since the question was asked.", again)
+
+
+def _contributors(platform: Platform, review: Review, decision: Decision) -> set[str]:
+    """Return whose data is in a batch: its contributor, those of the batches it was readmitted from, and its parts'."""
+    names = {review.contributor, decision.evidence.contributor}
+    names |= {each.contributor for each in decision.evidence.contributors}
+    seen: set[str] = set()
+    batch_id = review.batch_id
+    while batch_id not in seen:
+        seen.add(batch_id)
+        raw = platform.records.get(review.line, batch_id, "raw_batch")
+        if isinstance(raw, RawBatch):
+            names.add(raw.contributor)
+            batch_id = raw.source.removeprefix(READMITTED) if raw.source.startswith(READMITTED) else batch_id
+    return names
+
+
+def _person(name: str) -> str:
+    """Return what is left of a name when case, width, spaces and letters that do not show are taken away."""
+    return "".join(each for each in unicodedata.normalize("NFKC", name).casefold() if each.isprintable()).replace(
+        " ", ""
+    )
 
 
 def _line(platform: Platform, name: str) -> Line:

@@ -1,13 +1,16 @@
 """`decide`: evidence in, a decision out, always recorded; a question is asked at most once."""
 
+from collections.abc import Sequence
+
 from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.errors import NotFound, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Alert, Platform, Review
-from mlops_assets.core.records import Decision, EvalReport, Evidence, ReviewAnswer
+from mlops_assets.core.records import Decision, EvalReport, Evidence, Exchange, ReviewAnswer
 from mlops_assets.lifecycle.decide import agent
 from mlops_assets.lifecycle.decide.binding import entry_body
-from mlops_assets.lifecycle.decide.evidence import gather
+from mlops_assets.lifecycle.decide.evidence import gather, gathered
+from mlops_assets.lifecycle.decide.page import decision_page
 from mlops_assets.lifecycle.decide.rules import Ruling, verdict
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import ended, hold, hold_decision, production
@@ -18,8 +21,10 @@ ACTOR = "agent"
 def decide(platform: Platform, line: Line, batch_id: str) -> Decision:
     """Decide on an evaluated candidate and record it, as APPROVE, REJECT or a HUMAN_REVIEW that waits.
 
-    The same evidence gives the same decision: called again, it returns it, or finishes what a crash left undone.
-    Stale if production is not the version the candidate was measured against; NotFound if nothing was measured.
+    What is unclear may buy more evidence first, a training with other settings included: the decision is then about
+    that candidate. The same evidence gives the same decision: called again, it returns it, or finishes what a crash
+    left undone. Stale if production is not the version the candidate was measured against, or the candidate not the one
+    that was measured; NotFound if nothing was measured; TaskFailed if what was bought could not be made.
     """
     with hold(platform, line, batch_id), hold_decision(platform, line, batch_id, "agent"):
         made = platform.records.get(line.line, batch_id, "decision")
@@ -27,28 +32,48 @@ def decide(platform: Platform, line: Line, batch_id: str) -> Decision:
         if known is not None and ended(platform, line, batch_id):
             return known
         evidence = gather(platform, line, batch_id, _current_report(platform, line, batch_id))
-        if known is not None and _same(known.evidence, evidence):
-            if not known.pending:
-                return known
-            evidence = known.evidence
-        decision = conclude(platform, line, evidence, _answered(platform, decision_id(evidence)))
+        if known is None or known.gathered != gathered(evidence):
+            begun = decision_id(evidence)
+            decision = _concluded(platform, line, begun, evidence, _answered(platform, begun))
+        else:
+            decision = settle(platform, line, known, _answered(platform, known.decision_id)) if known.pending else known
         if decision.pending:
             _ask(platform, decision)
         return decision
 
 
 def decision_id(evidence: Evidence) -> str:
-    """Return the id that stands for a decision on this evidence: 24 hex digits."""
-    return sha256_json([evidence.line, evidence.batch_id, evidence.digest])[:24]
+    """Return the id that stands for a decision that begins with this evidence: 24 hex digits.
+
+    Purchases leave it as it is; other code makes another decision, because a release is bound to the code that judged.
+    """
+    return sha256_json([evidence.line, evidence.batch_id, gathered(evidence), evidence.code_version])[:24]
 
 
-def conclude(platform: Platform, line: Line, evidence: Evidence, review: ReviewAnswer | None) -> Decision:
-    """Take the agent's thread as far as it goes and record what it says; every step may be repeated."""
-    known = decision_id(evidence)
-    path = agent.run(platform.checkpoints_url, known, evidence, line.policy, review)
+def settle(platform: Platform, line: Line, waiting: Decision, review: ReviewAnswer | None) -> Decision:
+    """Conclude a decision that waits by a person's answer and record it; without one it goes on waiting."""
+    return _concluded(platform, line, waiting.decision_id, waiting.evidence, review, waiting.exchanges)
+
+
+def _concluded(
+    platform: Platform,
+    line: Line,
+    known: str,
+    evidence: Evidence,
+    review: ReviewAnswer | None,
+    exchanges: Sequence[Exchange] = (),
+) -> Decision:
+    """Take the agent's thread as far as it goes and record what it says; every step may be repeated.
+
+    The tracker mirrors the decision before it is recorded: whatever dies between the two is made again.
+    """
+    outcome = agent.run(platform, line, known, evidence, review, exchanges)
+    evidence = outcome.evidence
     platform.store.put_bytes(line.policy.canonical_json().encode())
     failpoint("decide: before record")
-    ruling = verdict(evidence, line.policy, review)
+    answered = review if "human" in outcome.path else None
+    reply = next((each.reply for each in reversed(outcome.exchanges) if each.purpose == "verdict"), None)
+    ruling = verdict(evidence, line.policy, answered, reply)
     decision = Decision(
         line=evidence.line,
         batch_id=evidence.batch_id,
@@ -62,11 +87,18 @@ def conclude(platform: Platform, line: Line, evidence: Evidence, review: ReviewA
         evidence=evidence,
         evidence_digest=evidence.digest,
         policy_digest=evidence.policy,
-        path=tuple(path),
-        question=ruling.question,
-        review=review if "human" in path else None,
-        decided_at=_entered(platform, evidence, known, ruling, review),
+        path=outcome.path,
+        gathered=gathered(evidence),
+        exchanges=outcome.exchanges,
+        analysis=outcome.analysis,
+        question=outcome.question if ruling.question else None,
+        review=answered,
+        decided_at=_entered(platform, evidence, known, ruling, answered),
     )
+    report = platform.records.get(line.line, evidence.batch_id, "eval_report")
+    page = decision_page(line, decision, report if isinstance(report, EvalReport) else None)
+    decision = decision.model_copy(update={"page": platform.store.put_bytes(page.encode())})
+    platform.tracker.decision(line, decision, page)
     platform.records.put("decision", decision)
     failpoint("decide: after record")
     return decision
@@ -103,11 +135,6 @@ def _current_report(platform: Platform, line: Line, batch_id: str) -> EvalReport
     return report
 
 
-def _same(known: Evidence, evidence: Evidence) -> bool:
-    """Say whether two evidences differ in nothing but the code that gathered them."""
-    return known.model_copy(update={"code_version": evidence.code_version}) == evidence
-
-
 def _answered(platform: Platform, known: str) -> ReviewAnswer | None:
     """Return the answer a crash kept from being concluded, if there is one."""
     return next((each.answer for each in platform.reviews.list() if each.decision_id == known), None)
@@ -115,7 +142,7 @@ def _answered(platform: Platform, known: str) -> ReviewAnswer | None:
 
 def _ask(platform: Platform, decision: Decision) -> None:
     question = decision.question or " ".join(decision.reasons)
-    evidence = decision.evidence
+    evidence, paragraph = decision.evidence, decision.analysis.paragraph if decision.analysis else question
     platform.reviews.ask(
         Review(
             decision_id=decision.decision_id,
@@ -132,7 +159,7 @@ def _ask(platform: Platform, decision: Decision) -> None:
         Alert(
             key=f"review:{decision.decision_id}",
             title=f"{decision.line}: batch {decision.batch_id} waits for your review",
-            text=f"{question}\nAnswer: `mlops reviews approve {decision.decision_id[:12]} --reason TEXT`, or reject.",
+            text=f"{paragraph}\nAnswer: `mlops reviews approve {decision.decision_id[:12]} --reason TEXT`, or reject.",
             line=decision.line,
         )
     )

@@ -288,7 +288,9 @@ def _confirmed(evidence: Evidence, policy: Policy) -> Iterator[Check]:
     yield Check(
         name=SEALED,
         passed=found is not None,
-        explanation="The sealed set was not opened: that is for a candidate that would be promoted otherwise."
+        explanation=f"The sealed set was not opened for it: all of its {policy.openings_budget} openings are used up."
+        if found is None and evidence.openings >= policy.openings_budget
+        else "The sealed set was not opened: that is for a candidate that would be promoted otherwise."
         if found is None
         else f"The sealed set was opened for this candidate: {_change(found)}.",
     )

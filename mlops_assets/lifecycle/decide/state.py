@@ -3,16 +3,19 @@
 import operator
 from typing import Annotated, Any, TypedDict
 
+from mlops_assets.core.records import Tool
+
 
 class State(TypedDict, total=False):
     """What the nodes hand to one another; records travel as their JSON."""
 
     evidence: dict[str, Any]
     policy: dict[str, Any]
+    gates_hold: bool
     verdict: str
-    reasons: list[str]
-    gates: list[dict[str, Any]]
-    statistics: list[dict[str, Any]]
+    order: Tool | None
+    exchanges: Annotated[list[dict[str, Any]], operator.add]
+    analysis: dict[str, Any] | None
     question: str | None
     review: dict[str, Any] | None
     path: Annotated[list[str], operator.add]

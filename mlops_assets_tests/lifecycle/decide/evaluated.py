@@ -3,18 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mlops_assets import wiring
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import CandidateModel, EvalReport, Evidence, RawBatch, ValidatedData
 from mlops_assets_tests.lifecycle.decide.evidences import POLICY
+from mlops_assets_tests.platform_fixture import make_platform
 
 LINE = Line(line="speech", family="speech", golden=EvaluationSet(path="golden", origin="synthetic"), policy=POLICY)
 
 
 def open_platform(home: Path) -> Platform:
-    made = wiring.platform(wiring.Settings(root=home, home=home / "home"))
-    return replace(made, lines=lambda: [LINE], code_version=lambda _: "test")
+    return replace(make_platform(home, lines=lambda: [LINE]), code_version=lambda _: "test")
 
 
 def serve(platform: Platform, servable: str, decision: str = "first") -> None:
@@ -67,10 +66,13 @@ def put_evaluated(platform: Platform, wanted: Evidence) -> None:
     )
     report = EvalReport(
         **name,
-        parents={"production": wanted.production} if wanted.production else {},
+        parents={"candidate_model": candidate.digest}
+        | ({"production": wanted.production} if wanted.production else {}),
         systems=wanted.systems,
         sets=wanted.sets,
         comparisons=wanted.comparisons,
+        scan=wanted.scan,
+        contributors=wanted.contributors,
         scorer="test",
         infra_ok=wanted.infra_ok,
         alpha=0.05,

@@ -33,7 +33,7 @@ def test_clear_gain_is_approved_once(platform: Platform) -> None:
     put_evaluated(platform, evidence())
     decision = decide(platform, LINE, BATCH)
     assert (decision.verdict, decision.pending) == ("APPROVE", False)
-    assert decision.path == ("gather", "gates", "statistics", "conclude")
+    assert decision.path == ("gather", "gates", "statistics", "plan", "conclude")
     assert decide(platform, LINE, BATCH) == decision
     assert len(platform.ledger.entries(LINE.line, "decided")) == 1
     assert platform.reviews.list() == []
@@ -43,7 +43,7 @@ def test_failed_gate_never_asks(platform: Platform) -> None:
     put_evaluated(platform, evidence(infra_ok=False, kept=8))
     decision = decide(platform, LINE, BATCH)
     assert (decision.verdict, decision.pending) == ("REJECT", False)
-    assert decision.path == ("gather", "gates", "conclude")
+    assert decision.path == ("gather", "gates", "explain", "conclude")
     assert platform.reviews.list() == []
     with pytest.raises(NotFound):
         answer(platform, decision.decision_id, reply())
@@ -65,7 +65,7 @@ def test_review_outlives_its_process(platform: Platform, tmp_path: Path, word: s
     concluded = decide(platform, LINE, BATCH)
     assert (concluded.verdict, concluded.pending) == (verdict, False)
     assert concluded.decision_id == waiting.decision_id
-    assert concluded.path == ("gather", "gates", "statistics", "human", "conclude")
+    assert concluded.path == ("gather", "gates", "statistics", "plan", "explain", "human", "conclude")
     assert concluded.review is not None
     assert platform.ledger.verify() == []
 
