@@ -9,7 +9,6 @@ from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Evidence, Exchange, FailureAnalysis, ReviewAnswer, Tool
 from mlops_assets.lifecycle.decide.checkpoints import checkpointer
 from mlops_assets.lifecycle.decide.graph import build
-from mlops_assets.lifecycle.decide.tools import Shop
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -35,6 +34,8 @@ class _Hands:
     line: Line
 
     def buy(self, tool: Tool, evidence: Evidence) -> Evidence:
+        from mlops_assets.lifecycle.decide.tools import Shop  # it trains, and training rests on release, on decisions
+
         return Shop(self.platform, self.line).buy(tool, evidence)
 
     def ask(self, purpose: Literal["verdict", "wording"], prompt: str) -> Exchange:
