@@ -1,27 +1,30 @@
-"""A decision made again: from its stored evidence, its stored policy and the answers it was given, nothing else.
-
-The evidence may have been written by an earlier release, whose records lacked fields that are filled in now; what was
-written is what counts, so digests are those of the JSON as it was stored.
-"""
+"""Decisions made again: from stored evidence, stored policy and the answers they were given, and from nothing else."""
 
 import functools
 import math
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
-from mlops_assets.core.digests import sha256_file, sha256_json, tree_digest
-from mlops_assets.core.errors import Corrupt, NotFound, PlatformError
+from mlops_assets.core.errors import PlatformError
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.ports import ArtifactStore, Platform
-from mlops_assets.core.records import AnalystReply, Decision, Evidence, Record, Verdict
+from mlops_assets.core.ports import Platform
+from mlops_assets.core.records import Decision, Evidence, FailureAnalysis, Record, Verdict
+from mlops_assets.lifecycle.decide.failing import analyse
+from mlops_assets.lifecycle.decide.prompting import reworded
+from mlops_assets.lifecycle.decide.recorded import (
+    analyst_reply,
+    digest_as_written,
+    judging_code,
+    replayed,
+    rules_code,
+    stored_policy,
+)
 from mlops_assets.lifecycle.decide.rules import verdict
 from mlops_assets.lifecycle.decide.ruling import Ruling
 from mlops_assets.lifecycle.rescoring import rescored
 
-LIFECYCLE = Path(__file__).parents[1]
 ROUNDING = 1e-9  # the last bits of a sum depend on the processor
 NUMBERS = ("sets", "comparisons", "confusions", "calibrations", "compression", "cross_checks", "scan")
 LABELS = ("name", "set_name", "metric", "slice", "test", "system", "label", "predicted")  # what tells rows apart
@@ -74,7 +77,7 @@ class Replayer:
             recorded=decision.verdict,
             replayed=None,
             decided_by=decision.evidence.code_version,
-            replayed_by=judging_code(self._platform, line) if line else f"rules {_rules()}",
+            replayed_by=judging_code(self._platform, line) if line else f"rules {rules_code()}",
         )
         try:
             policy = self._policies(decision.policy_digest)
@@ -84,7 +87,8 @@ class Replayer:
         found += differences(decision.evidence_digest, digest, "evidence digest")
         found += differences(decision.policy_digest, decision.evidence.policy, "policy digest")
         ruling = replayed(decision, policy)
-        found += differences(_recorded(decision).model_dump(mode="json"), ruling.model_dump(mode="json"))
+        found += differences(_recorded(decision, ruling).model_dump(mode="json"), ruling.model_dump(mode="json"))
+        found += differences(_json(decision.analysis), _json(_analysed(decision, policy)), "analysis")
         said = ""
         if from_scores:
             said, numbers = self._numbers(line, decision.evidence, policy)
@@ -152,54 +156,32 @@ def _labelled(values: Iterable[JsonValue]) -> dict[str, JsonValue]:
     return dict(zip(names if unique else map(str, range(1, len(listed) + 1)), listed, strict=True))
 
 
-def _recorded(decision: Decision) -> Ruling:
+def _recorded(decision: Decision, again: Ruling) -> Ruling:
+    """Return what was recorded as a ruling; a question goes on, after the ruling's, with what the analysis adds."""
+    question = decision.question
+    if question is not None and again.question is not None and question.startswith(again.question):
+        question = again.question
     return Ruling(
         verdict=decision.verdict,
         reasons=decision.reasons,
         gates=decision.gates,
         statistics=decision.statistics,
-        question=decision.question,
+        question=question,
     )
 
 
-def digest_as_written(record: Record) -> str:
-    """Return the digest of a record that was read back: without the fields that its writer did not know."""
-    return sha256_json(record.model_dump(mode="json", exclude_unset=True))
+def _analysed(decision: Decision, policy: Policy) -> FailureAnalysis | None:
+    """Return the failure analysis that was due before any person answered, worded as the language model worded it."""
+    before = verdict(decision.evidence, policy, None, analyst_reply(decision))
+    if before.verdict == "APPROVE":
+        return None
+    analysis = analyse(decision.evidence, policy, before)
+    said = next((each for each in decision.exchanges if each.purpose == "wording"), None)
+    words = reworded(analysis.paragraph, said) if said is not None else None
+    if said is None or words is None:
+        return analysis
+    return analysis.model_copy(update={"paragraph": words, "worded_by": said.model})
 
 
-def stored_policy(store: ArtifactStore, digest: str) -> Policy:
-    """Return the policy that a decision was made by; NotFound if it was not kept, Corrupt if it cannot be read."""
-    try:
-        return Policy.model_validate_json(store.read_bytes(digest))
-    except NotFound:
-        raise NotFound(
-            f"The policy {digest[:12]} is not in the artifact store.",
-            "Decisions made before policies were kept cannot be replayed; copy `artifacts` along with the home.",
-        ) from None
-    except ValidationError as error:
-        raise Corrupt(
-            f"The policy {digest[:12]} is not one that this release can read: {error}.",
-            "Replay with the release that decided (the evidence names its code).",
-        ) from None
-
-
-def replayed(decision: Decision, policy: Policy) -> Ruling:
-    """Return the ruling on a decision's evidence, given the answers that it recorded."""
-    return verdict(decision.evidence, policy, decision.review, analyst_reply(decision))
-
-
-def analyst_reply(decision: Decision) -> AnalystReply | None:
-    """Return what the analyst last said of a decision, if it was asked and answered."""
-    asked = [each.reply for each in decision.exchanges if each.purpose == "verdict"]
-    return asked[-1] if asked else None
-
-
-def judging_code(platform: Platform, line: Line) -> str:
-    """Return the version of the code that measures and judges a line's candidates: its family's, and the rules'."""
-    return f"{platform.code_version(line.family)}.{_rules()}"
-
-
-@functools.cache
-def _rules() -> str:
-    paths = [*LIFECYCLE.glob("decide/*.py"), *(LIFECYCLE / f"{name}.py" for name in ("comparing", "evaluate"))]
-    return tree_digest({path.relative_to(LIFECYCLE).as_posix(): sha256_file(path) for path in paths})[:12]
+def _json(record: Record | None) -> JsonValue:
+    return None if record is None else record.model_dump(mode="json")
