@@ -15,6 +15,7 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.records import ASSETS
 from mlops_assets.lifecycle import ingest
 from mlops_assets.lifecycle import status as lifecycle_status
+from mlops_assets.lifecycle.decide.questions import questions
 
 CLASS = "_class_"
 ENDED = ("DEPLOYED", "REJECTED", "QUARANTINED", "PENDING_REVIEW", "ROLLED_BACK")
@@ -105,7 +106,7 @@ def status(
                 "production": roles.get("production"),
                 "previous": roles.get("previous"),
                 "batches": {end: ends.count(end) for end in sorted(set(ends))},
-                "waiting_for_a_person": len(platform().reviews.list(known.line, open_only=True)),
+                "waiting_for_a_person": len(questions(platform(), known.line)),
                 "busy": platform().leases.holder(f"line:{known.line}"),
             }
         )

@@ -1,9 +1,10 @@
 """`mlops reviews`: questions that wait for a person, and their answers."""
 
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from mlops_assets.cli import progress
 from mlops_assets.cli.batches import describe, exit_code
@@ -13,6 +14,9 @@ from mlops_assets.core.errors import NotFound
 from mlops_assets.core.ports import Review
 from mlops_assets.core.records import ReviewAnswer
 from mlops_assets.lifecycle import decide, status
+from mlops_assets.lifecycle.decide.questions import Question, question, questions, reminders
+from mlops_assets.lifecycle.pages import write_page
+from mlops_assets.lifecycle.reminding import remind as send_reminders
 
 app = typer.Typer(no_args_is_help=True, help="Questions that wait for a person.")
 DecisionId = Annotated[str, typer.Argument(metavar="DECISION", help="Decision id, or the start of one.")]
@@ -23,16 +27,39 @@ Reviewer = Annotated[str | None, typer.Option(help="Who answers; default: you.")
 @app.command("list")
 def list_(
     name: Annotated[str | None, typer.Argument(metavar="[LINE]")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Answered ones, too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Answered and overtaken ones, too.")] = False,
     json: Json = False,
 ) -> None:
     """List the questions that wait, of one line or of all."""
-    found = platform().reviews.list(line(name).line if name else None, open_only=not everything)
-    rows = [(each.decision_id[:12], each.line, each.batch_id, each.asked_at, each.question) for each in found]
-    answer(
-        [each.model_dump(mode="json") for each in found],
-        lambda out: out.print(table("Reviews", ("decision", "line", "batch", "asked", "question"), rows)),
-    )
+    now = datetime.now(UTC)
+    found = questions(platform(), line(name).line if name else None, open_only=not everything)
+    rows = [
+        (
+            each.review.decision_id[:12],
+            each.review.line,
+            each.review.batch_id,
+            _waited(each.age(now)),
+            reminders(platform(), each.review),
+            each.closed or each.hindrance or "waits",
+            each.review.question,
+        )
+        for each in found
+    ]
+    columns = ("decision", "line", "batch", "asked", "reminders", "state", "question")
+    answer([_document(each, now) for each in found], lambda out: out.print(table("Reviews", columns, rows)))
+
+
+@app.command("show")
+def show(decision: DecisionId, json: Json = False) -> None:
+    """Show a question: what would have to be true to approve, the page of its evidence, how long it has waited."""
+    now = datetime.now(UTC)
+    found = question(platform(), _find(decision))
+    document = _document(found, now) | {
+        "to_approve": list(found.decision.analysis.to_approve) if found.decision and found.decision.analysis else [],
+        "would_help": list(found.decision.analysis.would_help) if found.decision and found.decision.analysis else [],
+        "page": _page(found),
+    }
+    answer(document, lambda out: _print(out, document))
 
 
 @app.command("approve")
@@ -47,13 +74,28 @@ def reject(decision: DecisionId, reason: Reason, reviewer: Reviewer = None, json
     _answer(decision, False, reason, reviewer)
 
 
+@app.command("remind")
+def remind(json: Json = False) -> None:
+    """Send the reminders that are due and let questions expire, as the daemon of `mlops up` does by itself."""
+    from mlops_assets.components.running import continue_batch
+
+    told = send_reminders(platform(), datetime.now(UTC))
+    for each in told.expired:
+        continue_batch(platform(), line(each.line), each.batch_id)
+    document = {
+        "reminded": [each.decision_id for each in told.reminded],
+        "expired": [each.decision_id for each in told.expired],
+    }
+    answer(document, lambda out: out.print(f"{len(told.reminded)} reminders, {len(told.expired)} expired."))
+
+
 def _answer(decision: str, approve: bool, reason: str, reviewer: str | None) -> None:
     from mlops_assets.components.running import continue_batch
 
     review = _find(decision)
     given = ReviewAnswer(
         approve=approve,
-        reviewer=reviewer or actor(),
+        reviewer=actor() if reviewer is None else reviewer,
         reason=reason,
         answered_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -69,6 +111,50 @@ def _answer(decision: str, approve: bool, reason: str, reviewer: str | None) -> 
 def _find(prefix: str) -> Review:
     found = [each for each in platform().reviews.list() if each.decision_id.startswith(prefix)]
     if len(found) != 1:
-        waiting = ", ".join(each.decision_id[:12] for each in platform().reviews.list(open_only=True)) or "none"
+        waiting = ", ".join(each.review.decision_id[:12] for each in questions(platform())) or "none"
         raise NotFound(f"'{prefix}' names {len(found)} reviews.", f"Waiting: {waiting}.")
     return found[0]
+
+
+def _document(found: Question, now: datetime) -> dict[str, Any]:
+    return {
+        **found.review.model_dump(mode="json"),
+        "open": found.open,
+        "closed": found.closed,
+        "hindrance": found.hindrance,
+        "age_hours": round(found.age(now) / timedelta(hours=1), 1),
+        "reminders": reminders(platform(), found.review),
+    }
+
+
+def _page(found: Question) -> str | None:
+    """Write the page of the evidence where a browser opens it, and return its path; None if there is none any more."""
+    if found.decision is None or found.decision.page is None:
+        return None
+    review = found.review
+    path = platform().home / "reports" / review.line / f"{review.batch_id}-{review.decision_id[:12]}.html"
+    return str(write_page(path, platform().store.read_bytes(found.decision.page)))
+
+
+def _print(out: Console, document: dict[str, Any]) -> None:
+    def say(text: str, **more: Any) -> None:
+        out.print(text, markup=False, highlight=False, **more)
+
+    say(f"{document['line']} {document['batch_id']}: decision {document['decision_id']}", style="bold")
+    say(document["question"])
+    for title, key in (("To approve, this would have to be true:", "to_approve"), ("What would help:", "would_help")):
+        if document[key]:
+            say(title, style="bold")
+            for each in document[key]:
+                say(f"- {each}")
+    say(f"asked {document['age_hours']} hours ago, {document['reminders']} reminders")
+    if document["page"]:
+        say(f"page: {document['page']}", soft_wrap=True)
+    if document["closed"] or document["hindrance"]:
+        say(document["closed"] or document["hindrance"])
+    else:
+        say(f"next: mlops reviews approve|reject {document['decision_id'][:12]} --reason TEXT")
+
+
+def _waited(age: timedelta) -> str:
+    return f"{age / timedelta(hours=1):.1f} h ago"

@@ -5,6 +5,8 @@ wrote is escaped by the templates; only our own plots are put in as they are.
 """
 
 import functools
+import uuid
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,6 +15,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 def render(template: str, **values: Any) -> str:
     """Return a page; `template` is a path under `lifecycle/`, and a value it names and is not given is an error."""
     return _environment().get_template(template).render(**values)
+
+
+def write_page(path: Path, page: bytes) -> Path:
+    """Put a page in place at once: two processes may write it, and someone may be reading it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_bytes() != page:
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+        partial.write_bytes(page)
+        partial.replace(path)
+    return path
 
 
 @functools.cache

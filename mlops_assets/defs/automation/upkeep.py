@@ -1,4 +1,6 @@
-"""Upkeep: what a crash, a power loss or an absent server left undone is finished here, every half minute."""
+"""What a power loss or an absent server left undone is finished here, every half minute, and people are reminded."""
+
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -6,18 +8,23 @@ from mlops_assets.components import launches
 from mlops_assets.components.workers import fail_lost_runs
 from mlops_assets.core.ports import Platform
 from mlops_assets.lifecycle import release
+from mlops_assets.lifecycle.reminding import remind
 
 
 @dg.sensor(
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Fails runs whose process is gone, heals half-made releases, delivers alerts, replays MLflow calls.",
+    description="Fails runs whose process is gone, heals half-made releases, delivers alerts, replays MLflow calls, "
+    "reminds people of their reviews and lets those expire that nobody answered.",
 )
 def upkeep(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SkipReason:
-    """Do one round of upkeep; it launches nothing itself."""
+    """Do one round of upkeep; it launches nothing itself: a line's own sensor settles what has expired."""
     launches.limit(context.instance, platform)
     lost = fail_lost_runs(context.instance)
     release.reconcile(platform)
+    told = remind(platform, datetime.now(UTC))
+    alerts, calls = platform.alerts.deliver(), platform.tracker.reconcile()
     return dg.SkipReason(
-        f"{lost} lost runs, {platform.alerts.deliver()} alerts and {platform.tracker.reconcile()} MLflow calls waiting."
+        f"{lost} lost runs, {alerts} alerts and {calls} MLflow calls waiting, {len(told.reminded)} reminders, "
+        f"{len(told.expired)} expired reviews."
     )

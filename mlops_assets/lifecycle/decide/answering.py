@@ -31,6 +31,8 @@ def answer(platform: Platform, decision_id: str, given: ReviewAnswer) -> Decisio
             f"An answer needs {missing}: it is written into the ledger and the model card.",
             "Give --reviewer NAME and --reason TEXT.",
         )
+    if _person(said.reviewer) == POLICY:
+        raise Refused(f"'{said.reviewer}' is how the policy itself answers.", "Give the name of a person.")
     review = platform.reviews.get(decision_id)
     line = _line(platform, review.line)
     with hold_decision(platform, line, review.batch_id, said.reviewer):
@@ -41,11 +43,24 @@ def answer(platform: Platform, decision_id: str, given: ReviewAnswer) -> Decisio
 
 
 def expire(platform: Platform, review: Review, reason: str, at: str) -> Decision:
-    """Reject in the policy's name what nobody answered, however production moved; Refused if somebody just did."""
+    """Reject in the policy's name what nobody answered, however production moved; `at` is UTC in ISO 8601.
+
+    Called again it finishes what a crash left undone. Refused if somebody answered; Stale if it was overtaken.
+    """
     line = _line(platform, review.line)
     with hold_decision(platform, line, review.batch_id, POLICY):
         decision = _asking(platform, line, review)
         given = ReviewAnswer(approve=False, reviewer=POLICY, reason=reason, answered_at=at)
+        platform.reviews.answer(review.decision_id, given)
+        failpoint("expire: after answer")
+        platform.ledger.append(
+            "expired",
+            review.line,
+            actor=POLICY,
+            batch_id=review.batch_id,
+            body={"decision": review.decision_id, "reason": reason},
+            key=f"expired:{review.decision_id}",
+        )
         return _settled(platform, line, decision, given)
 
 

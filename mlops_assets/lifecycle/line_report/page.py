@@ -1,6 +1,5 @@
 """The report page of a line: made from stored records and scores, for any family; nothing is trained or scored."""
 
-import uuid
 from pathlib import Path
 
 from mlops_assets.core.errors import NotFound
@@ -14,7 +13,7 @@ from mlops_assets.lifecycle.line_report.content import LineReport
 from mlops_assets.lifecycle.line_report.contest import contest
 from mlops_assets.lifecycle.line_report.exploration import exploration
 from mlops_assets.lifecycle.line_report.mistakes import mistakes
-from mlops_assets.lifecycle.pages import render
+from mlops_assets.lifecycle.pages import render, write_page
 
 
 def line_report(platform: Platform, line: Line) -> LineReport:
@@ -64,8 +63,8 @@ def write_line_page(platform: Platform, line: Line, folder: Path) -> Path:
     for batch in report.exploration.batches:
         target = batch_page_path(line, batch.batch_id, folder)
         if batch.page is not None:
-            _write(target, platform.store.read_bytes(batch.page))
-    return _write(folder / f"{line.line}.html", line_page(report).encode())
+            write_page(target, platform.store.read_bytes(batch.page))
+    return write_page(folder / f"{line.line}.html", line_page(report).encode())
 
 
 def write_batch_page(platform: Platform, line: Line, batch_id: str, folder: Path) -> Path:
@@ -75,19 +74,9 @@ def write_batch_page(platform: Platform, line: Line, batch_id: str, folder: Path
         raise NotFound(
             f"Batch {batch_id} of {line.line} was not evaluated.", f"`mlops show {line.line} {batch_id}` says why."
         )
-    return _write(batch_page_path(line, batch_id, folder), platform.store.read_bytes(report.page))
+    return write_page(batch_page_path(line, batch_id, folder), platform.store.read_bytes(report.page))
 
 
 def batch_page_path(line: Line, batch_id: str, folder: Path) -> Path:
     """Return where a batch's page lies, as the line's page links to it."""
     return folder / line.line / f"{batch_id}.html"
-
-
-def _write(path: Path, page: bytes) -> Path:
-    """Put a page in place at once: two processes may write it, and someone may be reading it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_bytes() != page:
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-        partial.write_bytes(page)
-        partial.replace(path)
-    return path
