@@ -32,6 +32,8 @@ from mlops_assets.core.tasks import (
     BaseTask,
     CheckResult,
     CheckTask,
+    ExportResult,
+    ExportTask,
     OperatorError,
     ScoreResult,
     ScoreTask,
@@ -85,6 +87,9 @@ def run(task: Task, report: Report) -> TaskResult:
                 family.base(config, Path(task.model))
                 family.export(Path(task.model), Path(task.servable), config)
                 return BaseResult()
+            case ExportTask():
+                family.export(Path(task.model), Path(task.servable), config)
+                return ExportResult()
             case TrainTask():
                 return _train(family, task, config, report)
             case ScoreTask():

@@ -2,7 +2,8 @@
 
 Layout: `sha256/ab/<digest>` holds a file's bytes; `trees/ab/<digest>` a folder's manifest, the canonical JSON of its
 `{relative path: sha256}`, whose own sha256 is the folder's digest. Nothing is ever changed in place. A local file is
-written under another name, synced, and renamed; a remote one is committed only when its digest was right.
+written under another name, synced, and renamed; a remote one is committed only when its digest was right. Putting bytes
+whose local file was spoiled mends it.
 
 A folder is read from a copy under the cache. Copies, not hard links: whatever spoils a copy must not reach the store.
 """
@@ -54,7 +55,7 @@ class FsspecStore:
         """Store bytes, return their digest; Refused if they hold a pickle."""
         _refuse(executable_bytes(data), "These bytes")
         digest = sha256_bytes(data)
-        if not self._files.exists(self._blob(digest)):
+        if not self._holds(self._blob(digest), digest):
             self._write(self._blob(digest), data)
         return digest
 
@@ -71,7 +72,7 @@ class FsspecStore:
         with ThreadPoolExecutor(WRITERS) as writers:
             tree = dict(zip(files, writers.map(self._put_blob, files.values()), strict=True))
         digest = tree_digest(tree)
-        if not self._files.exists(self._tree(digest)):
+        if not self._holds(self._tree(digest), digest):
             self._write(self._tree(digest), canonical_json(tree).encode())
         return digest
 
@@ -119,6 +120,12 @@ class FsspecStore:
         """Say whether a digest is stored, as a file or as a folder."""
         return self._files.exists(self._blob(digest)) or self._files.exists(self._tree(digest))
 
+    def _holds(self, address: str, digest: str) -> bool:
+        """Say whether bytes are stored already; a local file that was spoiled is not, so that a put mends it."""
+        if self._local:
+            return Path(address).is_file() and self._is_whole(Path(address), digest)
+        return self._files.exists(address)
+
     def _blob(self, digest: str) -> str:
         return self._address("sha256", digest)
 
@@ -132,7 +139,7 @@ class FsspecStore:
 
     def _put_blob(self, path: Path) -> str:
         digest = sha256_file(path)
-        if not self._files.exists(self._blob(digest)):
+        if not self._holds(self._blob(digest), digest):
             with path.open("rb") as source, self._writing(self._blob(digest)) as target:
                 if _copy(source, target) != digest:
                     raise Busy(f"{path.name} changed while it was stored.", "Try again when it is written.")

@@ -1,4 +1,4 @@
-"""`mlops versions`, `lineage` and `rollback`: what served, where it came from, and the way back."""
+"""`mlops versions`, `lineage`, `rollback` and `rebaseline`: what served, where it came from, and the ways back."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ import typer
 from mlops_assets.cli.context import LineName, actor, line, platform
 from mlops_assets.cli.output import Json, answer, console, table
 from mlops_assets.core.records import AssetRecord
-from mlops_assets.lifecycle import release, status
+from mlops_assets.lifecycle import rebasing, release, status
 
 
 def versions(name: LineName, json: Json = False) -> None:
@@ -37,7 +37,10 @@ def lineage(name: LineName, version: Annotated[int, typer.Argument(min=1)], json
                 chain.append({"asset": asset, "digest": record.digest, "parents": record.parents})
     document = {**chosen.model_dump(mode="json"), "chain": chain}
     rows = [(link["asset"], _short(link["digest"]), ", ".join(link["parents"])) for link in chain]
-    title = f"{name} v{version} from {chosen.batch_id or 'the base model'}, after v{chosen.parent_version or '-'}"
+    source = chosen.batch_id or (
+        f"`rebaseline` of v{chosen.parent_version}" if chosen.parent_version else "the base model"
+    )
+    title = f"{name} v{version} from {source}, after v{chosen.parent_version or '-'}"
     answer(document, lambda out: out.print(table(title, ("asset", "digest", "made from"), rows)))
 
 
@@ -53,6 +56,24 @@ def rollback(
     document = {"line": name, "roles": pointer.roles, "revision": pointer.revision, "serving": live}
     answer(document, lambda out: out.print(f"{name} serves v{pointer.roles['production']} again."))
     console.print(f"[dim]ledger: rolled_back by {actor()}[/]")
+
+
+def rebaseline(
+    name: LineName,
+    reason: Annotated[str, typer.Option(help="Why; it is written into the ledger.")],
+    base: Annotated[
+        bool, typer.Option("--base", help="If its weights are lost, too: start from the base model.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Replace a production version that does not load or whose bytes are lost; refused while it can be compared."""
+    done = rebasing.rebaseline(platform(), line(name), reason=reason, actor=actor(), to_base=base)
+    what = "weights of the replaced one, exported again" if done.source == "weights" else "base model"
+    answer(
+        done.model_dump(mode="json"),
+        lambda out: out.print(f"{name} serves v{done.version} in place of v{done.replaced}: the {what}."),
+    )
+    console.print(f"[dim]ledger: rebaselined by {actor()}[/]")
 
 
 def _short(value: object) -> object:

@@ -35,6 +35,17 @@ class BaseTask(Record):
     progress: str
 
 
+class ExportTask(Record):
+    """Write the servable of a stored model folder again, by the code that is installed now."""
+
+    task: Literal["export"] = "export"
+    family: str
+    config: dict[str, Any]
+    model: str
+    servable: str
+    progress: str
+
+
 class TrainTask(Record):
     """Fine-tune `parent` and export the result."""
 
@@ -75,6 +86,12 @@ class BaseResult(Record):
     task: Literal["base"] = "base"
 
 
+class ExportResult(Record):
+    """A servable was written."""
+
+    task: Literal["export"] = "export"
+
+
 class CheckResult(Record):
     """A batch was checked."""
 
@@ -98,8 +115,8 @@ class ScoreResult(Record):
     units: dict[str, float] = Field(description="By set name, in the family's unit")
 
 
-Task = Annotated[CheckTask | BaseTask | TrainTask | ScoreTask, Field(discriminator="task")]
-TaskResult = Annotated[CheckResult | BaseResult | TrainResult | ScoreResult, Field(discriminator="task")]
+Task = Annotated[CheckTask | BaseTask | ExportTask | TrainTask | ScoreTask, Field(discriminator="task")]
+TaskResult = Annotated[CheckResult | BaseResult | ExportResult | TrainResult | ScoreResult, Field(discriminator="task")]
 
 OPERATOR_EXIT = 78  # EX_CONFIG of sysexits.h: an `OperatorError` was written to `operator_error(result)`
 

@@ -17,11 +17,14 @@ class BaseModel(Record):
     servable: str
 
 
-def base(platform: Platform, line: Line) -> BaseModel:
-    """Return the base model of a line, made in its own process the first time; TaskFailed says why it cannot be."""
+def base(platform: Platform, line: Line, *, fresh: bool = False) -> BaseModel:
+    """Return the base model of a line, made in its own process the first time; TaskFailed says why it cannot be.
+
+    `fresh` makes it even if it is known: its stored bytes may be spoiled.
+    """
     key = sha256_json([line.family, line.config, platform.code_version(line.family)])
     known = platform.home / "cache" / "base" / f"{key}.json"
-    if known.exists():
+    if known.exists() and not fresh:
         made = BaseModel.parse(known.read_bytes())
         if platform.store.has(made.model) and platform.store.has(made.servable):
             return made

@@ -177,6 +177,17 @@ def test_a_spoiled_store_is_noticed(local: FsspecStore, folder: Path, tmp_path: 
         local.folder(digest)
 
 
+def test_what_was_spoiled_in_a_local_store_is_mended_by_putting_it_again(local: FsspecStore, folder: Path) -> None:
+    digest = local.put_folder(folder)
+    tree = Path(local.file(local.put_bytes(b"tree"))).parents[2] / "trees" / digest[:2] / digest
+    spoil(local.file(sha256_bytes(b"one")))
+    spoil(tree)
+    assert local.put_folder(folder) == digest
+    assert sha256_folder(local.folder(digest)) == digest
+    spoil(local.file(sha256_bytes(b"one")))
+    assert local.read_bytes(local.put_bytes(b"one")) == b"one"
+
+
 def test_processes_may_store_and_read_the_same_bytes_at_once(tmp_path: Path, folder: Path) -> None:
     said = race(PUT, [[str(tmp_path / "store"), str(tmp_path), str(folder)]] * 3)
     copies = {line for output in said for line in output.splitlines()}
