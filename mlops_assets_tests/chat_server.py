@@ -8,31 +8,51 @@ from typing import Any
 
 import pytest
 
+TRICKLE_SECONDS = 0.05
+
 
 class Provider:
-    """The server: what it was asked, and what it is to answer; `released` holds answers back."""
+    """The server: what it was asked, and what it is to answer.
+
+    `status` holds for every answer, `statuses` for the first ones; `body` replaces the whole document; `released` holds
+    answers back; a `trickling` server sends a byte now and then for ever; one without `schemas` refuses to be held to
+    one, and one without `temperatures` to be given one.
+    """
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.status = 200
-        self.content = json.dumps({"quality_score": 8.5, "issues": []})
+        self.statuses: list[int] = []
+        self.headers = {"Retry-After": "0"}
+        self.content: str | None = json.dumps({"quality_score": 8.5, "issues": []})
+        self.finish_reason = "stop"
+        self.body: bytes | None = None
+        self.trickling = False
+        self.schemas = True
+        self.temperatures = True
         self.released = threading.Event()
         self.released.set()
+        self.closing = threading.Event()
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                provider.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                provider.asked.append(asked)
+                status = provider.answered(asked)
                 provider.released.wait()
-                body = json.dumps(provider.answer()).encode()
-                self.send_response(provider.status)
+                body = provider.document(status) if provider.body is None else provider.body
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.send_header("Retry-After", "0")
+                self.send_header("Content-Length", str(10**9 if provider.trickling else len(body)))
+                for name, value in provider.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 try:
-                    self.wfile.write(body)
-                except BrokenPipeError:  # the judge did not wait
+                    self.wfile.write(body[:1] if provider.trickling else body)
+                    while provider.trickling and not provider.closing.wait(TRICKLE_SECONDS):
+                        self.wfile.write(b" ")
+                except (BrokenPipeError, ConnectionResetError):  # nobody waited
                     return
 
             def log_message(self, format: str, *args: Any) -> None:
@@ -41,18 +61,26 @@ class Provider:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
 
-    def answer(self) -> dict[str, Any]:
-        if self.status != 200:
-            return {"error": {"message": "no", "type": "refused", "code": None}}
+    def answered(self, asked: dict[str, Any]) -> int:
+        """Return the status of the answer to a request."""
+        if ("response_format" in asked and not self.schemas) or ("temperature" in asked and not self.temperatures):
+            return 400
+        return self.statuses.pop(0) if self.statuses else self.status
+
+    def document(self, status: int) -> bytes:
+        """Return the answer with that status."""
+        if status != 200:
+            return json.dumps({"error": {"message": "no", "type": "refused", "code": None}}).encode()
         message = {"role": "assistant", "content": self.content}
-        return {
+        document = {
             "id": "1",
             "object": "chat.completion",
             "created": 0,
             "model": "m",
-            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+            "choices": [{"index": 0, "finish_reason": self.finish_reason, "message": message}],
             "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
         }
+        return json.dumps(document).encode()
 
 
 @pytest.fixture
@@ -63,6 +91,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
     thread.start()
     yield made
     made.released.set()
+    made.closing.set()
     made.server.shutdown()
     thread.join()
     made.server.server_close()

@@ -40,7 +40,8 @@ def chat_model(
         return init_chat_model(model, **options)
     except ImportError as error:
         raise MissingExtra(
-            f"{what} {model} needs a package that is not installed. {error}", "Or take it out of the line's YAML."
+            f"{what} {model} needs a package that is not installed. {str(error).rstrip('.')}.",
+            "Or take it out of the line's YAML.",
         ) from error
     except Exception as error:  # without a key each provider refuses in its own way
         if isinstance(error, ValueError) and "provider" in str(error):
@@ -48,7 +49,7 @@ def chat_model(
                 f"LangChain knows no provider for {what} '{model}'.",
                 "Write it as provider:model, such as openai:gpt-4o or google_genai:gemini-1.5-pro.",
             ) from error
-        raise Unavailable(f"{model} cannot be used ({type(error).__name__}); is its key set?") from error
+        raise Unavailable(f"{model} cannot be used ({type(error).__name__}): its key may be missing.") from error
 
 
 def ask(
@@ -68,7 +69,8 @@ def ask(
             if form is not None:
                 try:
                     held = made().with_structured_output(form.model_json_schema(), include_raw=True)
-                    return _text(held.invoke(asked)["raw"])
+                    # Its first step is the model; the parsers behind it take minutes of CPU for a megabyte of garbage.
+                    return _text(held.first.invoke(asked)["raw"])
                 except Exception as error:
                     if not _not_supported(error):
                         raise

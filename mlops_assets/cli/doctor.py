@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
 
@@ -116,7 +116,7 @@ def _line(platform: Platform, settings: wiring.Settings, line: Line) -> Iterator
         name = f"{line.line}: {check.name}"
         found = str(check.observed or ("there" if check.passed else "missing"))
         yield _ok(name, found) if check.passed else _warn(name, found, check.explanation)
-    yield from _judge(platform, line)
+    yield from _models(platform, line)
     for known in (line.golden, *([line.sealed] if line.sealed else []), *line.suites):
         what, todo = f"{line.line}: {known.path}", "Run `make fetch`, or put the set there."
         if (settings.root / known.path).exists():
@@ -127,15 +127,24 @@ def _line(platform: Platform, settings: wiring.Settings, line: Line) -> Iterator
             yield _fail(what, "set is absent", todo)
 
 
-def _judge(platform: Platform, line: Line) -> Iterator[Diagnosis]:
-    if line.judge is None:
-        return
-    name = f"{line.line}: data judge"
+def _models(platform: Platform, line: Line) -> Iterator[Diagnosis]:
+    """Set up the language models that a line names, without asking them anything; only a judge can stop a chain."""
+    if judge := line.judge:
+        name, used = f"{line.line}: data judge", f"{judge.model}, {judge.mode} the checks"
+        yield _model(name, lambda: platform.judge.ready(judge), used, without="the checks alone decide", wrong=_fail)
+    if analyst := line.policy.analyst:
+        name, trades = f"{line.line}: analyst", len(line.policy.analyst_may_approve_within)
+        used = f"{analyst.model}, lowers and explains" + (f", decides within {trades} trade-offs" if trades else "")
+        yield _model(name, lambda: platform.analyst.ready(analyst), used, without="the rule alone decides", wrong=_warn)
+
+
+def _model(
+    name: str, ready: Callable[[], None], used: str, *, without: str, wrong: Callable[[str, str, str], Diagnosis]
+) -> Diagnosis:
     try:
-        platform.judge.ready(line.judge)
+        ready()
     except Unavailable as error:
-        yield _warn(name, error.what, "Set it in the environment or in .env; until then the checks alone decide.")
+        return _warn(name, error.what, f"Set it in the environment or in .env; until then {without}.")
     except PlatformError as error:
-        yield _fail(name, error.what, error.todo)
-    else:
-        yield _ok(name, f"{line.judge.model}, {line.judge.mode} the checks")
+        return wrong(name, error.what, error.todo)
+    return _ok(name, used)

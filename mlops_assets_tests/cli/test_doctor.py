@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.core.line import Judge
+from mlops_assets.core.policy import Analyst
 from mlops_assets_tests.cli.conftest import Shell
 from mlops_assets_tests.components.conftest import declare
 from mlops_assets_tests.lines import baseline_line
@@ -12,10 +13,14 @@ from mlops_assets_tests.lines import baseline_line
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """What the doctor finds in a project with one line of its own, whose judge's package is absent."""
+    """What the doctor finds in a project with two lines of its own, whose judge and analyst lack package and key."""
     folder = tmp_path_factory.mktemp("project")
     judge = Judge(model="cohere:command", subject="short texts")
-    declare(folder / "lines", baseline_line(folder, judge=judge))
+    topics = baseline_line(folder, judge=judge)
+    policy = topics.policy.model_copy(update={"analyst": Analyst(model="cohere:command")})
+    declare(folder / "lines", topics.model_copy(update={"policy": policy}))
+    policy = topics.policy.model_copy(update={"analyst": Analyst(model="openai:m")})
+    declare(folder / "lines", baseline_line(folder, name="themes", policy=policy))
     return {each["name"]: each for each in Shell(folder)("doctor", "--json", MLOPS_ROOT=str(folder)).document}
 
 
@@ -35,3 +40,11 @@ def test_a_judge_that_cannot_be_asked_is_named_with_what_to_install(found: dict[
     judge = found["topics: data judge"]
     assert judge["state"] == "FAIL"
     assert "langchain-cohere" in judge["found"]
+
+
+def test_an_analyst_that_cannot_be_asked_stops_nothing_and_is_named(found: dict[str, dict[str, str]]):
+    absent, keyless = found["topics: analyst"], found["themes: analyst"]
+    assert (absent["state"], keyless["state"]) == ("warn", "warn")
+    assert "langchain-cohere" in absent["found"]
+    assert "key" in keyless["found"]
+    assert "the rule alone decides" in keyless["todo"]
