@@ -117,7 +117,7 @@ def test_equal_inputs_give_the_stored_records(opened: tuple[Platform, Line]) -> 
 
 def test_stale_approval_is_refused(opened: tuple[Platform, Line]) -> None:
     platform, line = opened
-    first, second = submit(platform, line, "good"), submit(platform, line, "good", seed=8)
+    first, second = submit(platform, line, "good"), submit(platform, line, "good", seed=8, items=240)
     assert judge(platform, line, first).verdict == judge(platform, line, second).verdict == "APPROVE"
     release(platform, line, second)
     with pytest.raises(Stale, match="serves version 2"):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mlops_assets.core.digests import sha256_json
-from mlops_assets.core.errors import NotFound, Stale
+from mlops_assets.core.errors import Corrupt, NotFound, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Alert, Platform, Review
 from mlops_assets.core.records import Decision, EvalReport, Evidence, Exchange, ReviewAnswer
@@ -68,6 +68,11 @@ def _concluded(
     The tracker mirrors the decision before it is recorded: whatever dies between the two is made again.
     """
     outcome = agent.run(platform, line, known, evidence, review, exchanges)
+    if outcome.evidence.attempt == evidence.attempt and gathered(outcome.evidence) != gathered(evidence):
+        raise Corrupt(
+            f"The checkpoint of decision {known} of {line.line} holds other evidence than was gathered.",
+            "Remove the thread of that name from the checkpoints, and find out who wrote to them.",
+        )
     evidence = outcome.evidence
     platform.store.put_bytes(line.policy.canonical_json().encode())
     failpoint("decide: before record")
