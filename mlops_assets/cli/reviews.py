@@ -14,8 +14,8 @@ from mlops_assets.core.errors import NotFound
 from mlops_assets.core.ports import Review
 from mlops_assets.core.records import ReviewAnswer
 from mlops_assets.lifecycle import decide, status
+from mlops_assets.lifecycle.decide.page import write_decision_page
 from mlops_assets.lifecycle.decide.questions import Question, question, questions, reminders
-from mlops_assets.lifecycle.pages import write_page
 from mlops_assets.lifecycle.reminding import remind as send_reminders
 
 app = typer.Typer(no_args_is_help=True, help="Questions that wait for a person.")
@@ -54,10 +54,12 @@ def show(decision: DecisionId, json: Json = False) -> None:
     """Show a question: what would have to be true to approve, the page of its evidence, how long it has waited."""
     now = datetime.now(UTC)
     found = question(platform(), _find(decision))
+    analysis = found.decision.analysis if found.decision else None
+    page = write_decision_page(platform(), found.decision) if found.decision else None
     document = _document(found, now) | {
-        "to_approve": list(found.decision.analysis.to_approve) if found.decision and found.decision.analysis else [],
-        "would_help": list(found.decision.analysis.would_help) if found.decision and found.decision.analysis else [],
-        "page": _page(found),
+        "to_approve": list(analysis.to_approve) if analysis else [],
+        "would_help": list(analysis.would_help) if analysis else [],
+        "page": str(page) if page else None,
     }
     answer(document, lambda out: _print(out, document))
 
@@ -125,15 +127,6 @@ def _document(found: Question, now: datetime) -> dict[str, Any]:
         "age_hours": round(found.age(now) / timedelta(hours=1), 1),
         "reminders": reminders(platform(), found.review),
     }
-
-
-def _page(found: Question) -> str | None:
-    """Write the page of the evidence where a browser opens it, and return its path; None if there is none any more."""
-    if found.decision is None or found.decision.page is None:
-        return None
-    review = found.review
-    path = platform().home / "reports" / review.line / f"{review.batch_id}-{review.decision_id[:12]}.html"
-    return str(write_page(path, platform().store.read_bytes(found.decision.page)))
 
 
 def _print(out: Console, document: dict[str, Any]) -> None:

@@ -18,11 +18,13 @@ from mlops_assets.core.records import (
     Decision,
     DeployedVersion,
     EvalReport,
+    Exchange,
     ItemChange,
     Quarantined,
     RawBatch,
     ValidatedData,
 )
+from mlops_assets.lifecycle.decide.page import write_decision_page
 from mlops_assets.lifecycle.history import batch_findings
 from mlops_assets.lifecycle.line_report import write_line_page
 from mlops_assets.lifecycle.report import intervals_png, learning_curve_png
@@ -124,16 +126,36 @@ def _(record: Decision, platform: Platform, line: Line) -> Metadata:
         }
         for c in (*record.gates, *record.statistics)
     ]
+    page, analysis = write_decision_page(platform, record), record.analysis
+    told = {
+        "why": [each.text for each in analysis.causes] if analysis else [],
+        "to approve, this would have to be true": analysis.to_approve if analysis else [],
+        "what would help": analysis.would_help if analysis else [],
+        "analyst": [_heard(each) for each in record.exchanges if each.purpose == "verdict"],
+    }
+    bought = [{"what": each.tool, "cost": each.cost, "why": each.why} for each in record.evidence.purchases]
     return {
         "verdict": f"{record.verdict}, waits for a person" if record.pending else record.verdict,
         "reasons": _bullets(record.reasons),
-        **({"question": f"{record.question} Answer it: mlops reviews list"} if record.question else {}),
+        **({"page of the evidence": dg.MetadataValue.path(str(page))} if page else {}),
+        **(
+            {"question": f"{record.question} Answer it: mlops reviews show {record.decision_id[:12]}"}
+            if record.question
+            else {}
+        ),
+        **{name: _bullets(sentences) for name, sentences in told.items() if sentences},
         **({"gates and statistics": table(checks)} if checks else {}),
         "agent path": " → ".join(record.path),
         "decision id": record.decision_id,
         "evidence": record.evidence_digest,
         "policy": record.policy_digest,
-        "looks at this golden set": record.evidence.looks,
+        "looks at this golden set": f"{record.evidence.looks} of {line.policy.looks_budget}",
+        **(
+            {"openings of the sealed set": f"{record.evidence.openings} of {line.policy.openings_budget}"}
+            if record.evidence.sealed
+            else {}
+        ),
+        **({"bought": table(bought)} if bought else {}),
     }
 
 
@@ -272,6 +294,12 @@ def _tracked(platform: Platform, run_id: str | None) -> Metadata:
         return {"MLflow run": "recorded when the tracking server is back"}
     link = platform.tracker.link(run_id)
     return {"MLflow run": dg.MetadataValue.url(link) if link else run_id}
+
+
+def _heard(exchange: Exchange) -> str:
+    if exchange.reply is None:
+        return f"{exchange.model} gave no usable answer: {exchange.failure} The rule stands."
+    return f"{exchange.model} recommends {exchange.reply.recommendation}; its words are on the page."
 
 
 def _bullets(sentences: Sequence[str]) -> dg.MarkdownMetadataValue:

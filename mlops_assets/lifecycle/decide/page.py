@@ -7,14 +7,16 @@ classes come from data, and a model's words from a model: both are shown as text
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
+from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Comparison, Decision, EvalReport, Evidence, Exchange, Scanned, SystemReport
 from mlops_assets.lifecycle.decide.gates import primary, sets_of
 from mlops_assets.lifecycle.decide.pseudonyms import shown
-from mlops_assets.lifecycle.pages import render
+from mlops_assets.lifecycle.pages import render, write_page
 from mlops_assets.lifecycle.report import OF_A_CLASS, confusion_sentences
 
 SHOWN = 20
@@ -73,6 +75,14 @@ def decision_page(line: Line, decision: Decision, report: EvalReport | None) -> 
         digests=list(_digests(decision)),
         shown=SHOWN,
     )
+
+
+def write_decision_page(platform: Platform, decision: Decision) -> Path | None:
+    """Write a decision's page, as it was recorded, where a browser opens it; None for one that has no page."""
+    if decision.page is None:
+        return None
+    name = f"{decision.batch_id}-{decision.decision_id[:12]}.html"
+    return write_page(platform.home / "reports" / decision.line / name, platform.store.read_bytes(decision.page))
 
 
 def _forests(evidence: Evidence, policy: Policy) -> Iterator[Forest]:
