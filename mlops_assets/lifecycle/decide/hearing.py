@@ -20,6 +20,7 @@ CAUTION: Sequence[Verdict] = ("APPROVE", "HUMAN_REVIEW", "REJECT")
 REASON_CHARACTERS = 600
 CONCERN_CHARACTERS = 200
 CONCERNS = 3
+ROUNDING = 1e-9
 ADDRESS = re.compile(r"\S*(?:://|www\.)\S*", re.IGNORECASE)
 
 
@@ -41,21 +42,22 @@ def heard(ruling: Ruling, reply: AnalystReply | None, evidence: Evidence, policy
     return ruling.model_copy(update={"verdict": verdict, "reasons": reasons, "question": asked})
 
 
-def granted(ruling: Ruling, evidence: Evidence, policy: Policy) -> TradeOff | None:
+def granted(ruling: Ruling, evidence: Evidence, policy: Policy, *, confirmed: bool = True) -> TradeOff | None:
     """Return the trade-off that the policy leaves to the analyst in this case, if it leaves one.
 
     Every gate and every check has to hold but those of the primary metric's gain; and on every golden set, and on the
     sealed one where the line has one, the named metric's gain has to be real and worth it, the primary's loss bounded.
+    Not `confirmed` asks whether it is worth opening a sealed set that was not opened yet.
     """
     if policy.analyst is None or ruling.verdict != "HUMAN_REVIEW" or not ruling.statistics:
         return None
     if any(not check.passed and not check.name.startswith(GAIN) for check in (*ruling.gates, *ruling.statistics)):
         return None
     golden, sealed = sets_of(evidence, "golden"), sets_of(evidence, "sealed")
-    if not golden or (evidence.sealed is not None and not sealed):
+    if not golden or (confirmed and evidence.sealed is not None and not sealed):
         return None
     for trade in policy.analyst_may_approve_within:
-        if all(_worth(trade, each, evidence, policy) for each in evidence.sets if each.kind in ("golden", "sealed")):
+        if all(_worth(trade, each, evidence, policy) for each in evidence.sets if each.name in (*golden, *sealed)):
             return trade
     return None
 
@@ -64,13 +66,13 @@ def _worth(trade: TradeOff, seen: SetResult, evidence: Evidence, policy: Policy)
     """Say whether one set shows the trade's gain, at its error and by the ladder's step, for no more than its loss."""
     gain, price = measured(evidence, trade.metric, seen.name), primary(evidence, policy, seen.name)
     allowed = policy.gain_alpha(seen.kind, sealed=evidence.sealed is not None)
-    if gain is None or price is None or allowed is None or seen.gain_alpha is None or seen.gain_alpha > allowed:
+    if gain is None or price is None or allowed is None or seen.gain_alpha is None:
         return False
     if gain.gain_lower is None or gain.delta is None or gain.error is None or price.lower is None:
         return False
     margin = max((each.margin for each in policy.business if each.metric == gain.metric), default=0.0)
-    worth = gain.gain_lower > trade.gain and gain.delta >= max(margin, gain.error)
-    return worth and price.lower > -trade.loss
+    real = seen.gain_alpha <= allowed * (1 + ROUNDING) and gain.gain_lower > trade.gain
+    return real and gain.delta >= max(margin, gain.error) and price.lower > -trade.loss
 
 
 def _traded(trade: TradeOff, policy: Policy) -> str:

@@ -70,9 +70,7 @@ def _clarifying(evidence: Evidence, policy: Policy) -> Tool | None:
 def _left_to_the_analyst(ruling: Ruling, evidence: Evidence, policy: Policy) -> bool:
     """Say whether the analyst may settle a trade-off, once the sealed set confirms its numbers where there is one."""
     checks = tuple(check for check in ruling.statistics if check.name != SEALED)
-    without = ruling.model_copy(update={"statistics": checks})
-    unsealed = evidence if sets_of(evidence, "sealed") else evidence.model_copy(update={"sealed": None})
-    return granted(without, unsealed, policy) is not None
+    return granted(ruling.model_copy(update={"statistics": checks}), evidence, policy, confirmed=False) is not None
 
 
 def _unclear(evidence: Evidence, failed: set[str]) -> set[str]:

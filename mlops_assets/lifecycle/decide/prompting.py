@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.records import Check, Comparison, Evidence, Exchange
 from mlops_assets.lifecycle.decide.gates import sets_of
-from mlops_assets.lifecycle.decide.pseudonyms import Pseudonyms, plain, shown
+from mlops_assets.lifecycle.decide.pseudonyms import STANDARD_METRICS, Pseudonyms, plain, shown
 from mlops_assets.lifecycle.decide.ruling import GAIN, JUDGEABLE, NOT_WORSE, PROMOTABLE, Ruling
 
 TASK = """A model was retrained. A rule has compared it with the model in production; you are the analyst who looks at
@@ -47,7 +47,7 @@ ADDED = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,;:'\"(
 DIRECTIONS = re.compile(
     r"(better|worse|improv|degrad|gain|gr[eo]w|fell|fall|rose|rise|drop|los[ts]|lose|harm|more|less|fewer|least|most|"
     r"above|below|exceed|reach|approve|reject|review|no|not|never|none|nothing|without|cannot)[a-z]*|\w+n't|"
-    r"zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundreds?|thousands?|millions?|"
+    r"zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(thir|four|fif|six|seven|eigh|nine)teen|(twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|thousands?|millions?|"
     r"half|halve[sd]?|thirds?|quarters?|once|twice|thrice|doubl\w+|tripl\w+|dozens?|percent",
     re.IGNORECASE,
 )
@@ -87,8 +87,8 @@ def names(evidence: Evidence, ruling: Ruling) -> dict[str, str]:
 
 def wording_prompt(paragraph: str, evidence: Evidence) -> tuple[str, dict[str, str]]:
     """Return what a model is asked to word anew, with ids in place of names, and what the ids stand for."""
-    ids = Pseudonyms(evidence)
-    return REWORD.format(paragraph=ids.hide(plain(paragraph, len(paragraph)))), ids.names
+    hidden, stands = Pseudonyms(evidence).hide(paragraph)
+    return REWORD.format(paragraph=hidden), stands
 
 
 def reworded(paragraph: str, exchange: Exchange) -> str | None:
@@ -100,7 +100,7 @@ def reworded(paragraph: str, exchange: Exchange) -> str | None:
     if exchange.purpose != "wording" or exchange.failure or exchange.answer is None:
         return None
     given = exchange.prompt.removeprefix(REWORD.format(paragraph=""))
-    if shown(given, exchange.names) != plain(paragraph, len(paragraph)):
+    if shown(given, exchange.names) != plain(paragraph):
         return None
     answer = " ".join(exchange.answer.strip().strip('"').split())
     if not len(given) / 3 <= len(answer) <= 2 * len(given) or set(answer) - set(ADDED) - set(given):
@@ -154,8 +154,9 @@ def _check_words(check: Check, ids: Pseudonyms) -> str:
     """Return a check's name in this module's words, ids and standard metrics only."""
     known = next((kind for kind in (GAIN, JUDGEABLE, NOT_WORSE, PROMOTABLE) if check.name.startswith(kind)), "")
     kind = known or "gate"
-    words = re.findall(r"\w+", ids.hide(check.name.removeprefix(known)))
-    said = (word for word in words if CHECK_WORDS.fullmatch(word) or word in ids.names or ids.metric(word) == word)
+    hidden, stands = ids.hide(check.name.removeprefix(known))
+    words = re.findall(r"\w+", hidden)
+    said = (word for word in words if CHECK_WORDS.fullmatch(word) or word in stands or word in STANDARD_METRICS)
     return " ".join((kind, *said))
 
 

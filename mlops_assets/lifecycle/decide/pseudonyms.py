@@ -22,6 +22,7 @@ KINDS: Mapping[str, str] = {
     "I": "items",
     "R": "reasons for which an item is dropped or flagged",
     "N": "the line",
+    "W": "words of a name that was cut or written otherwise",
 }
 FIELDS: Mapping[str, str] = {
     "name": "S",
@@ -44,6 +45,7 @@ STANDARD_METRICS = frozenset(
 )
 CLASS_METRIC = re.compile(r"(f1|precision|recall)_class_(.+)", re.DOTALL)
 REASON_CODE = re.compile(r"[A-Z]{3}[0-9]{3}")
+WORD = re.compile(r"[^\W_]+")
 ID = re.compile(rf"(?<![^\W_])[{''.join(KINDS)}K][1-9][0-9]*(?![^\W_])")
 
 
@@ -57,14 +59,16 @@ class Pseudonyms:
             if name and (kind, name) not in self._ids:
                 given[kind] += 1
                 self._ids[kind, name] = f"{kind}{given[kind]}"
-        self._hidden = {name: id for (_, name), id in reversed(self._ids.items())}
+        self._hidden = {plain(name): id for (_, name), id in reversed(self._ids.items()) if plain(name)}
         longest_first = sorted(self._hidden, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(_bounded, longest_first)) or r"(?!)")
+        words = {word for name in self._hidden for word in WORD.findall(name) if not word.isdecimal()}
+        self._words = {word.casefold() for word in words} - STANDARD_METRICS
 
     @property
     def names(self) -> dict[str, str]:
-        """What each id stands for."""
-        return {id: name for (_, name), id in self._ids.items()}
+        """What each id stands for, on one line of printable letters."""
+        return {id: plain(name) for (_, name), id in self._ids.items()}
 
     def id(self, kind: str, name: str) -> str:
         """Return the id of a name, number 0 of its kind for one that the evidence does not know."""
@@ -81,9 +85,40 @@ class Pseudonyms:
                 found = CLASS_METRIC.fullmatch(name)
                 yield id, f"{found[1]} of class {self.id('C', found[2])}" if found else "a metric of this line's own"
 
-    def hide(self, text: str) -> str:
-        """Return a text with ids in place of every name, the longest first."""
-        return self._pattern.sub(lambda found: self._hidden[found[0]], text)
+    def hide(self, text: str) -> tuple[str, dict[str, str]]:
+        """Return a text on one line with ids in place of every name, and what the ids in it stand for.
+
+        A name that was cut, or written otherwise, still has its words: what is left of those is a `W`.
+        """
+        stands: dict[str, str] = {}
+        pieces = []
+        for piece in self._split(plain(text)):
+            id = self._hidden.get(piece)
+            pieces.append(piece if id is None else id)
+            if id is not None:
+                stands[id] = piece
+                continue
+            pieces[-1] = WORD.sub(lambda found: self._word(found, stands), piece)
+        return "".join(pieces), stands
+
+    def _split(self, text: str) -> Iterator[str]:
+        """Yield names and what is between them."""
+        end = 0
+        for found in self._pattern.finditer(text):
+            yield text[end : found.start()]
+            yield found[0]
+            end = found.end()
+        yield text[end:]
+
+    def _word(self, found: re.Match[str], stands: dict[str, str]) -> str:
+        word, cut = found[0], found.string[found.end() : found.end() + 1] == "…"
+        folded = word.casefold()
+        if folded not in self._words and not (cut and any(each.startswith(folded) for each in self._words)):
+            return word
+        known = {name: id for id, name in stands.items()}
+        id = known.get(word, f"W{1 + sum(each.startswith('W') for each in stands)}")
+        stands[id] = word
+        return id
 
 
 def shown(text: str, names: Mapping[str, str]) -> str:
@@ -91,10 +126,10 @@ def shown(text: str, names: Mapping[str, str]) -> str:
     return ID.sub(lambda found: names.get(found[0], found[0]), text)
 
 
-def plain(text: str, length: int) -> str:
-    """Return a stranger's words on one line, printable, cut to `length` characters."""
+def plain(text: str, length: int | None = None) -> str:
+    """Return a stranger's words on one line, printable, cut to `length` characters if it is given."""
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
-    return line if len(line) <= length else f"{line[: length - 1]}…"
+    return line if length is None or len(line) <= length else f"{line[: length - 1]}…"
 
 
 def _names(value: Any, field: str) -> Iterator[tuple[str, str]]:
@@ -128,7 +163,7 @@ def _named(kind: str, name: str) -> Iterator[tuple[str, str]]:
 
 def _bounded(name: str) -> str:
     """Match a name as words of its own; a number only where it is not a part of a longer one."""
-    if name.isdecimal():
+    if name.replace(".", "").isdecimal():
         return rf"(?<![\w.,+-]){re.escape(name)}(?![\w%]|[.,]\d)"
     before = r"(?<![^\W_])" if name[0].isalnum() else ""
     after = r"(?![^\W_])" if name[-1].isalnum() else ""
