@@ -10,6 +10,7 @@ from mlops_assets.core.records import Decision, EvalReport, Evidence, Exchange, 
 from mlops_assets.lifecycle.decide import agent
 from mlops_assets.lifecycle.decide.binding import entry_body
 from mlops_assets.lifecycle.decide.evidence import gather, gathered
+from mlops_assets.lifecycle.decide.failing import alert_text
 from mlops_assets.lifecycle.decide.page import decision_page
 from mlops_assets.lifecycle.decide.rules import Ruling, verdict
 from mlops_assets.lifecycle.failpoints import failpoint
@@ -147,7 +148,7 @@ def _answered(platform: Platform, known: str) -> ReviewAnswer | None:
 
 def _ask(platform: Platform, decision: Decision) -> None:
     question = decision.question or " ".join(decision.reasons)
-    evidence, paragraph = decision.evidence, decision.analysis.paragraph if decision.analysis else question
+    evidence = decision.evidence
     platform.reviews.ask(
         Review(
             decision_id=decision.decision_id,
@@ -164,7 +165,7 @@ def _ask(platform: Platform, decision: Decision) -> None:
         Alert(
             key=f"review:{decision.decision_id}",
             title=f"{decision.line}: batch {decision.batch_id} waits for your review",
-            text=f"{paragraph}\nAnswer: `mlops reviews approve {decision.decision_id[:12]} --reason TEXT`, or reject.",
+            text=alert_text(decision),
             line=decision.line,
         )
     )
