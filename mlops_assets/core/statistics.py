@@ -295,10 +295,14 @@ class _Difference:
         return max(float(stdtr(self.df, t)), 0.5**self.moved)
 
     def detectable(self, alpha: float) -> float | None:
-        """Return the true gain whose lower bound is above 0 with 80 % power; None where nothing varies."""
+        """Return the true gain whose lower bound is above 0 with 80 % power; None where nothing varies.
+
+        The width of a bound is itself uncertain by ``1 / sqrt(2 df)`` of it: noncentral t (Johnson & Welch 1940).
+        """
         if self.error == 0:
             return None
-        return self._width(alpha, -1) + float(stdtrit(self.df, POWER)) * self.error
+        width = self._width(alpha, -1)
+        return width + float(ndtri(POWER) * np.hypot(self.error, width / np.sqrt(2 * self.df)))
 
     def _width(self, alpha: float, side: int) -> float:
         """Return how far the bound of one side (-1: lower, 1: upper) lies from the value."""
