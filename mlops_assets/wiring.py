@@ -27,6 +27,7 @@ from mlops_assets.core.digests import sha256_file, tree_digest
 from mlops_assets.core.errors import ConfigError, MissingExtra
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Line
+from mlops_assets.core.policy import Policy
 from mlops_assets.core.ports import Compute, InboxSource, Platform
 
 PACKAGE = Path(__file__).parent
@@ -270,8 +271,75 @@ def read_lines(path: Path) -> Iterator[Line]:
 def checked(declared: Line, *, where: str) -> Line:
     """Fill in `{{ env('NAME', 'default') }}` and let the family check its part; ConfigError names place and key."""
     line = Line.model_validate(_rendered(declared.model_dump(), where))
-    family_config(family(line.family), line.config, where=where)
+    known = family(line.family)
+    _fitting(line, known, family_config(known, line.config, where=where), where)
     return line
+
+
+def declared_in(line: str, chosen: Settings | None = None) -> Path | None:
+    """Return the YAML file that declares a line, None if there is none."""
+    return next((path for path in line_files(chosen or settings()) if line in _declared(path)), None)
+
+
+def read_policy(path: Path, line: Line, *, merge: bool = False) -> Policy:
+    """Read another policy for a line: a policy's keys, or whatever holds them under `policy` (a line's YAML).
+
+    With `merge` the file names only what differs from the line's own policy. ConfigError names file and key.
+    """
+    try:
+        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.", "Name a YAML file.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}.", "Correct it.") from None
+    attributes = [each.get("attributes") or each for each in documents if isinstance(each, dict)]
+    own = [each for each in attributes if each.get("line", line.line) == line.line]
+    given = own[0].get("policy", own[0]) if own else None
+    if not isinstance(given, dict):
+        raise ConfigError(f"{path} holds no policy for {line.line}.", "`mlops policy show LINE --json` prints one.")
+    wanted = _merged(line.policy.model_dump(mode="json"), given) if merge else given
+    try:
+        policy = Policy.model_validate(_rendered(wanted, str(path)))
+    except ValidationError as error:
+        raise _wrong(str(path), error, prefix="policy.") from None
+    return checked(line.model_copy(update={"policy": policy}), where=str(path)).policy
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    def one(old: Any, new: Any) -> Any:
+        return _merged(old, new) if isinstance(old, dict) and isinstance(new, dict) else new
+
+    return base | {key: one(base.get(key), value) for key, value in changes.items()}
+
+
+def _declared(path: Path) -> set[str]:
+    return {line.line for line in read_lines(path)}
+
+
+def _fitting(line: Line, known: Family, config: BaseModel, where: str) -> None:
+    """Raise ConfigError where a policy names what the line does not have: it would never approve, or never ask."""
+    policy = line.policy
+    metrics = [metric.name for metric in known.metrics(config)]
+    named = {"primary": policy.primary.metric}
+    for key in ("business", "protected", "analyst_may_approve_within"):
+        named |= {f"{key}.{at}": each.metric for at, each in enumerate(getattr(policy, key))}
+    for key, metric in named.items():
+        if metric not in metrics:
+            raise ConfigError(
+                f"{where} is wrong. policy.{key}.metric: {line.line} has no metric '{metric}'.",
+                f"Its metrics are: {', '.join(metrics)}.",
+            )
+    if policy.analyst_may_approve_within and policy.analyst is None:
+        raise ConfigError(
+            f"{where} is wrong. policy.analyst_may_approve_within: it leaves a trade-off to an analyst, and there is "
+            "none.",
+            "Name a model under policy.analyst.model, or remove the trade-off.",
+        )
+    for at, changes in enumerate(policy.retrain_with):
+        try:
+            known.Config.model_validate({**line.config, **changes})
+        except ValidationError as error:
+            raise _wrong(where, error, prefix=f"policy.retrain_with.{at}.") from None
 
 
 def _rendered(value: Any, where: str) -> Any:
