@@ -307,7 +307,7 @@ def _paragraph(evidence: Evidence, ruling: Ruling, causes: Iterable[Cause], woul
     some = " All of it is measured on synthetic data." if origins == {"synthetic"} else " Some of it is synthetic data."
     ending = "" if origins <= {"real"} else some
     if would_help:
-        ending = plain(f" What would help: {' '.join(would_help[:2])}", PARAGRAPH // 3) + ending
+        ending = " " + plain(f"What would help: {' '.join(would_help[:2])}", PARAGRAPH // 3) + ending
     gravest: dict[str, Cause] = {}
     for cause in causes:
         gravest.setdefault(cause.kind, cause)

@@ -68,6 +68,7 @@ def test_a_failed_gate_is_the_first_cause_with_its_distance_and_what_would_help(
     assert "The 30 items that SPC003 drops, mended and submitted again." in found.would_help
     assert "30 for SPC003, 10 for SPC007" in texts(found, "data")
     assert found.paragraph.startswith("Batch 20260101-0123456789ab of speech was rejected. 40.0% of the batch")
+    assert ". What would help: " in found.paragraph
 
 
 def test_a_slow_export_says_by_how_much() -> None:
