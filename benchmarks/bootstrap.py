@@ -55,6 +55,7 @@ def main(quick: bool, as_json: bool) -> None:
         "items x resamples": f"{items} x {resamples}",
         "KS distance to scipy": distance,
         "compare() seconds": against_gather.b_seconds,
+        "a look at 0.0025 / compare()": alternate(partial(ours, gain_alpha=0.0025), ours, rounds=7),
         "index gathering / compare()": against_gather,
         "scipy percentile / compare()": alternate(by_scipy, ours, rounds=7),
     }
