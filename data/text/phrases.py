@@ -7,10 +7,12 @@ small number of phrases makes it.
 import random
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from mlops_assets.core.near_text import NearTexts
 
 RECIPE = Path(__file__).parent / "recipe"
 PHRASES_OF_AN_AUTHOR = 2
@@ -109,17 +111,17 @@ def _misspelt(word: str, probability: float, draw: random.Random) -> str:
 
 
 class Distinct:
-    """Accepts a message unless it is nearly one of those before it (Jaccard index of the words)."""
+    """Accepts a message unless it is nearly one of those before it (Jaccard index of the words) or a known one."""
 
-    def __init__(self, known: Iterable[str] = ()) -> None:
-        self._known = [words(text) for text in known]
+    def __init__(self, known: Sequence[str] = ()) -> None:
+        self._seen, self._known = [words(text) for text in known], NearTexts(known)
 
     def accepts(self, text: str) -> bool:
         """Say whether `text` is new, and remember it if it is."""
         new = words(text)
-        if any(len(new & old) >= NEAR * len(new | old) for old in self._known):
+        if any(len(new & old) >= NEAR * len(new | old) for old in self._seen) or self._known.twin(text) is not None:
             return False
-        self._known.append(new)
+        self._seen.append(new)
         return True
 
 

@@ -70,7 +70,7 @@ class Writer:
         self.draw = random.Random(f"{SEED}/{line}/{name}")
         self.phrases = phrases or phrases_of(line, self.side)
         self.authors = authors(self.phrases, f"{name}-", self.draw)
-        self.distinct = Distinct(row["message"] for row in known)
+        self.distinct = Distinct([row["message"] for row in known])
 
     def rows(self, phrases: Sequence[Phrase], count: int, write: Callable[[Phrase, Author], Row]) -> Iterator[Row]:
         """Yield `count` rows, phrases taking turns; one that has nothing new to say is passed over."""

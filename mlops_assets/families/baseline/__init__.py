@@ -19,13 +19,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from mlops_assets.core.dataset import read_items, write_items
 from mlops_assets.core.digests import sha256_folder, sha256_json
 from mlops_assets.core.family import Checked, ItemScore, Leak, MetricSpec, Predictor, Progress, Report, Trained
+from mlops_assets.core.near_text import NearTexts
 from mlops_assets.core.records import Check, CurvePoint, Finding, Item, Origin, Record
 from mlops_assets.families.baseline.counts import Counts, Labels, split, write
 from mlops_assets.families.baseline.rows import RULES, finding, read_rows
 
 MODEL = "counts.json"
-NEAR_SHARE = 0.8
-FEWEST_WORDS = 4
 SAFE = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -100,23 +99,16 @@ class Baseline:
         )
 
     def leaks(self, items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:
-        """Return items whose text, words, or nearly all of whose words (Jaccard index >= 0.8) are a protected one's."""
+        """Return items whose text or words are a protected one's, or nearly (`NearTexts`)."""
         same = {item.fingerprints["text"]: item for item in protected}
-        by_word: dict[str, list[int]] = {}
-        bags = [set(split(str(item.value))) for item in protected]
-        for position, bag in enumerate(bags):
-            for word in bag if len(bag) >= FEWEST_WORDS else ():
-                by_word.setdefault(word, []).append(position)
+        near = NearTexts([str(item.value) for item in protected])
         found = []
         for item in items:
             if twin := same.get(item.fingerprints["text"]):
                 kind = "exact" if twin.value == item.value else "text"
                 found.append(Leak(item=item.id, protected_item=twin.id, kind=kind))
-                continue
-            bag = set(split(str(item.value)))
-            shared = Counter(position for word in bag for position in by_word.get(word, ()))
-            near = (at for at, n in shared.most_common() if n / (len(bag) + len(bags[at]) - n) >= NEAR_SHARE)
-            found += [Leak(item=item.id, protected_item=protected[at].id, kind="near") for at in list(near)[:1]]
+            elif (at := near.twin(str(item.value))) is not None:
+                found.append(Leak(item=item.id, protected_item=protected[at].id, kind="near"))
         return found
 
     def base(self, config: BaseModel, out: Path) -> None:

@@ -7,13 +7,13 @@ bit and level, sample rate and codec hardly matter.
 
 import hashlib
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
 from mlops_assets.core.family import Leak
+from mlops_assets.core.near_text import NearTexts
 from mlops_assets.core.records import Item
 from mlops_assets.families.speech.audio import RATE, envelope
 from mlops_assets.families.speech.wer import normalise
@@ -23,7 +23,6 @@ BITS = (SEGMENTS - 1) * (BANDS - 1)
 NEAR_BITS = BITS // 5
 LENGTH_TOLERANCE = 0.05
 MIN_WORDS = 5
-NEAR_TEXT = 0.8
 _SIZE = 512
 _FRAMES = 4 * SEGMENTS
 _TAPER = np.hanning(_SIZE).astype(np.float32)
@@ -89,57 +88,28 @@ class AudioIndex:
 
 
 def leaks(items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:
-    """Return the items whose samples, sound or sentence (of five or more words) are those of a protected item.
+    """Return the items whose samples, sound or sentence are those of a protected item, or nearly.
 
-    Sentences count as the same when the Jaccard index of their word pairs and words is at least 0.8.
+    Sentences of five words or more count, by their normal form (`NearTexts`).
     """
     exact = {item.fingerprints["pcm"]: item.id for item in protected}
     sounds = AudioIndex([item.fingerprints["audio"] for item in protected])
-    sentences = _Sentences(protected)
+    sentences = NearTexts([_sentence(item) for item in protected])
     found = []
     for item in items:
         if twin := exact.get(item.fingerprints["pcm"]):
             found.append(Leak(item=item.id, protected_item=twin, kind="exact"))
         elif near := sounds.near(item.fingerprints["audio"]):
             found.append(Leak(item=item.id, protected_item=protected[near[0]].id, kind="near"))
-        elif twin := sentences.same(str(item.target)):
-            found.append(Leak(item=item.id, protected_item=twin, kind="text"))
+        elif (at := sentences.twin(_sentence(item))) is not None:
+            found.append(Leak(item=item.id, protected_item=protected[at].id, kind="text"))
     return found
 
 
-class _Sentences:
-    """Protected sentences by their shingles, so that each question looks only at those that share one."""
-
-    def __init__(self, items: Sequence[Item]) -> None:
-        self._ids: list[str] = []
-        self._shingles: list[frozenset[str]] = []
-        self._by_shingle: dict[str, list[int]] = {}
-        for item in items:
-            shingles = _shingles(str(item.target))
-            if shingles:
-                for shingle in shingles:
-                    self._by_shingle.setdefault(shingle, []).append(len(self._ids))
-                self._ids.append(item.id)
-                self._shingles.append(shingles)
-
-    def same(self, text: str) -> str | None:
-        """Return the id of a protected item with the same or nearly the same sentence."""
-        shingles = _shingles(text)
-        shared: dict[int, int] = {}
-        for shingle in shingles:
-            for position in self._by_shingle.get(shingle, ()):
-                shared[position] = shared.get(position, 0) + 1
-        for position, count in sorted(shared.items(), key=lambda pair: -pair[1]):
-            if count / (len(shingles) + len(self._shingles[position]) - count) >= NEAR_TEXT:
-                return self._ids[position]
-        return None
-
-
-def _shingles(text: str) -> frozenset[str]:
-    words = normalise(text).split()
-    if len(words) < MIN_WORDS:
-        return frozenset()
-    return frozenset(words) | frozenset(" ".join(pair) for pair in pairwise(words))
+def _sentence(item: Item) -> str:
+    """Return a transcript's normal form; nothing of one that is too short to be told from others."""
+    text = normalise(str(item.target))
+    return text if len(text.split()) >= MIN_WORDS else ""
 
 
 def _parse(value: str) -> tuple[float, np.ndarray]:

@@ -3,18 +3,16 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions when it is imported)
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from mlops_assets.core.family import Leak
+from mlops_assets.core.near_text import FEWEST_WORDS, NearTexts
 from mlops_assets.core.records import Item
 from mlops_assets.families.text.words import PERMUTATIONS, sketches, split
 
-FEWEST_WORDS = 4
-NEAR_SHARE = 0.8
 _BAND = 2
 _FACTOR, _OTHER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 
@@ -75,45 +73,20 @@ def near(
 
 
 def leaks(items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:
-    """Return items that are a protected message, its words in order, or share 0.8 of their words with it.
-
-    Exact: two such bags of n words share one of the n - ceil(0.8 n) + 1 rarest (Bayardo, Ma and Srikant 2007), so
-    only messages that do are compared.
-    """
+    """Return items that are a protected message, its words in order, or nearly a protected message (`NearTexts`)."""
     ours, theirs = (_orders(each) for each in (items, protected))
     texts = {str(item.value): item for item in reversed(protected)}
     same = dict(zip(theirs[::-1], reversed(protected), strict=True))
-    found, rest = [], []
+    near = NearTexts([str(item.value) for item in protected])
+    found = []
     for item, order in zip(items, ours, strict=True):
         if twin := texts.get(str(item.value)):
             found.append(Leak(item=item.id, protected_item=twin.id, kind="exact"))
         elif twin := same.get(order):
             found.append(Leak(item=item.id, protected_item=twin.id, kind="text"))
-        else:
-            rest.append(item)
-    return found + list(_near_leaks(rest, protected))
-
-
-def _near_leaks(items: Sequence[Item], protected: Sequence[Item]) -> Iterator[Leak]:
-    bags = [set(split(str(item.value))) for item in protected]
-    common = Counter(word for bag in bags for word in bag)
-    rare: dict[str, list[int]] = {}
-    for position, bag in enumerate(bags):
-        for word in _rarest(bag, common):
-            rare.setdefault(word, []).append(position)
-    for item in items:
-        bag = set(split(str(item.value)))
-        seen = {position for word in _rarest(bag, common) for position in rare.get(word, ())}
-        twin = next((at for at in sorted(seen) if _jaccard(bag, bags[at]) >= NEAR_SHARE), None)
-        if twin is not None:
-            yield Leak(item=item.id, protected_item=protected[twin].id, kind="near")
-
-
-def _rarest(bag: set[str], common: Counter[str]) -> list[str]:
-    if len(bag) < FEWEST_WORDS:
-        return []
-    needed = -(-len(bag) * 4 // 5)
-    return sorted(bag, key=lambda word: (common[word], word))[: len(bag) - needed + 1]
+        elif (at := near.twin(str(item.value))) is not None:
+            found.append(Leak(item=item.id, protected_item=protected[at].id, kind="near"))
+    return found
 
 
 def _orders(items: Sequence[Item]) -> list[int]:
@@ -121,8 +94,5 @@ def _orders(items: Sequence[Item]) -> list[int]:
 
 
 def _alike(one: str, other: str) -> float:
-    return _jaccard(set(split(one)), set(split(other)))
-
-
-def _jaccard(one: set[str], other: set[str]) -> float:
-    return len(one & other) / len(one | other)
+    a, b = set(split(one)), set(split(other))
+    return len(a & b) / len(a | b)
