@@ -61,12 +61,13 @@ def suites(evidence: Evidence, policy: Policy, *kinds: SetKind) -> Iterator[Chec
             f"{comparison.production:.4f} to {comparison.candidate:.4f}; a loss of {limit:.0%} of production, "
             f"or of {margin:.4f}, is allowed.",
         )
+        most = policy.gates.max_failed_samples_rate
         yield _at_most(
             f"{each.name}: samples failed",
             each.failed_share,
-            policy.gates.max_failed_samples_rate,
-            f"{{:.1%}} of the {each.n} samples of the {each.kind} suite {each.name} are worse than in production by "
-            f"more than {policy.gates.sample_degradation_threshold:.0%}; {{:.1%}} is allowed",
+            most,
+            f"{each.failed_share:.1%} of the {each.n} samples of the {each.kind} suite {each.name} are worse than in "
+            f"production by more than {policy.gates.sample_degradation_threshold:.0%}; {most:.1%} is allowed.",
         )
 
 
@@ -82,15 +83,23 @@ def _infra(evidence: Evidence) -> Check:
 
 def _data(evidence: Evidence, policy: Policy) -> Iterator[Check]:
     limits = policy.data
-    yield _at_least("items", evidence.kept, limits.min_items, "{:.0f} items of the batch are usable; {:.0f} are needed")
     yield _at_least(
-        "data quality", evidence.quality_score, limits.min_quality, "Data quality is {:.1f} of 10; {:.1f} is needed"
+        "items",
+        evidence.kept,
+        limits.min_items,
+        f"{evidence.kept} items of the batch are usable; {limits.min_items} are needed.",
+    )
+    yield _at_least(
+        "data quality",
+        evidence.quality_score,
+        limits.min_quality,
+        f"Data quality is {evidence.quality_score:.1f} of 10; {limits.min_quality:.1f} is needed.",
     )
     yield _at_most(
         "dropped items",
         evidence.dropped_share,
         limits.max_dropped_share,
-        "{:.1%} of the batch was dropped; {:.1%} is allowed",
+        f"{evidence.dropped_share:.1%} of the batch was dropped; {limits.max_dropped_share:.1%} is allowed.",
     )
 
 
@@ -101,20 +110,21 @@ def _absolute(evidence: Evidence, policy: Policy) -> Iterator[Check]:
     for name in sets_of(evidence, "golden"):
         comparison = primary(evidence, policy, name)
         if comparison is not None:
-            text = f"{comparison.metric} on {name} is {{:.4f}}; the bound is {{:.4f}}"
+            text = f"{comparison.metric} on {name} is {comparison.candidate:.4f}; the bound is {limit:.4f}."
             bound = _at_least if comparison.higher_is_better else _at_most
             yield bound(f"{name}: bound on {comparison.metric}", comparison.candidate, limit, text)
 
 
 def _degraded(evidence: Evidence, policy: Policy) -> Iterator[Check]:
+    most = policy.gates.max_degraded_share
     for each in evidence.sets:
         if each.kind == "golden" and "production" in evidence.systems:
             yield _at_most(
                 f"{each.name}: items degraded",
                 each.degraded_share,
-                policy.gates.max_degraded_share,
-                f"{{:.1%}} of the {each.n} items of {each.name} are clearly worse than in production; "
-                "{:.1%} is allowed",
+                most,
+                f"{each.degraded_share:.1%} of the {each.n} items of {each.name} are clearly worse than in production; "
+                f"{most:.1%} is allowed.",
             )
 
 
@@ -123,42 +133,45 @@ def _cost(evidence: Evidence, policy: Policy) -> Iterator[Check]:
     if candidate is None or production is None:
         return
     if production.seconds_per_unit > 0:
+        ratio, most = candidate.seconds_per_unit / production.seconds_per_unit, policy.gates.max_latency_ratio
         yield _at_most(
             "latency",
-            candidate.seconds_per_unit / production.seconds_per_unit,
-            policy.gates.max_latency_ratio,
-            f"The candidate takes {candidate.seconds_per_unit:.3g} s per {candidate.unit}, {{:.2f}} times what "
-            "production takes; {:.2f} times is allowed",
+            ratio,
+            most,
+            f"The candidate takes {candidate.seconds_per_unit:.3g} s per {candidate.unit}, {ratio:.2f} times what "
+            f"production takes; {most:.2f} times is allowed.",
         )
     if production.size_bytes > 0:
+        ratio, most = candidate.size_bytes / production.size_bytes, policy.gates.max_size_ratio
         yield _at_most(
             "size",
-            candidate.size_bytes / production.size_bytes,
-            policy.gates.max_size_ratio,
-            f"The candidate has {candidate.size_bytes:,} bytes, {{:.2f}} times production's; {{:.2f}} times is allowed",
+            ratio,
+            most,
+            f"The candidate has {candidate.size_bytes:,} bytes, {ratio:.2f} times production's; {most:.2f} times is "
+            "allowed.",
         )
 
 
 def _compressed(evidence: Evidence, policy: Policy) -> Iterator[Check]:
     """Hold what is served against its full-precision twin on the golden sets, where the export compressed it."""
-    golden = sets_of(evidence, "golden")
+    golden, limits = sets_of(evidence, "golden"), policy.gates
     for each in evidence.compression:
         if each.set_name not in golden:
             continue
         yield _at_least(
             f"{each.set_name}: agreement of the export",
             each.agreement,
-            policy.gates.min_reference_agreement,
-            f"The export answers {{:.1%}} of the {each.n} items of {each.set_name} as its full-precision twin does; "
-            "{:.1%} is needed",
+            limits.min_reference_agreement,
+            f"The export answers {each.agreement:.1%} of the {each.n} items of {each.set_name} as its full-precision "
+            f"twin does; {limits.min_reference_agreement:.1%} is needed.",
         )
         if each.lower is not None:
             yield _at_most(
                 f"{each.set_name}: loss of the export",
                 -each.lower,
-                policy.gates.reference_margin,
-                f"By its export the candidate may lose up to {{:.4f}} of {each.metric} on {each.set_name}; "
-                "{:.4f} is allowed",
+                limits.reference_margin,
+                f"By its export the candidate may lose up to {-each.lower:.4f} of {each.metric} on {each.set_name}; "
+                f"{limits.reference_margin:.4f} is allowed.",
             )
 
 
@@ -171,5 +184,4 @@ def _at_most(name: str, observed: float, limit: float, text: str) -> Check:
 
 
 def _bound(name: str, passed: bool, observed: float, limit: float, text: str) -> Check:
-    explanation = f"{text.format(observed, limit)}."
-    return Check(name=name, passed=passed, observed=observed, limit=limit, explanation=explanation)
+    return Check(name=name, passed=passed, observed=observed, limit=limit, explanation=text)

@@ -21,7 +21,7 @@ KINDS: Mapping[str, str] = {
     "U": "contributors, speakers or users",
     "I": "items",
     "R": "reasons for which an item is dropped or flagged",
-    "N": "the line",
+    "N": "the line, and units of its family",
     "W": "words of a name that was cut or written otherwise",
 }
 FIELDS: Mapping[str, str] = {
@@ -39,6 +39,7 @@ FIELDS: Mapping[str, str] = {
     "dropped": "R",
     "flagged": "R",
     "line": "N",
+    "unit": "N",
 }
 STANDARD_METRICS = frozenset(
     {"accuracy", "brier", "cer", "error", "hamming", "macro_f1", "mae", "ndcg", "rmse", "subset_accuracy", "wer"}
@@ -46,6 +47,7 @@ STANDARD_METRICS = frozenset(
 CLASS_METRIC = re.compile(r"(f1|precision|recall)_class_(.+)", re.DOTALL)
 REASON_CODE = re.compile(r"[A-Z]{3}[0-9]{3}")
 WORD = re.compile(r"[^\W_]+")
+TELLING = 4  # letters from which on a word of a name is hidden on its own, too
 ID = re.compile(rf"(?<![^\W_])[{''.join(KINDS)}K][1-9][0-9]*(?![^\W_])")
 
 
@@ -62,8 +64,8 @@ class Pseudonyms:
         self._hidden = {plain(name): id for (_, name), id in reversed(self._ids.items()) if plain(name)}
         longest_first = sorted(self._hidden, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(_bounded, longest_first)) or r"(?!)")
-        words = {word for name in self._hidden for word in WORD.findall(name) if not word.isdecimal()}
-        self._words = {word.casefold() for word in words} - STANDARD_METRICS
+        words = {word.casefold() for name in self._hidden for word in WORD.findall(name) if not word.isdecimal()}
+        self._words = {word for word in words if len(word) >= TELLING} - STANDARD_METRICS
 
     @property
     def names(self) -> dict[str, str]:
