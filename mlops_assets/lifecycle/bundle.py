@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
-from mlops_assets.core.records import ASSETS, AssetRecord, CandidateModel, EvalReport, RawBatch, ValidatedData
+from mlops_assets.core.records import ASSETS, AssetRecord, CandidateModel, Decision, EvalReport, RawBatch, ValidatedData
 
 README = """\
 Batch {batch} of the line {line} was set aside ({code}).
@@ -18,6 +18,7 @@ What is here
   records/        what every step recorded, as JSON
   findings.jsonl  every finding of the validation, one a line
   report.html     the evaluation, for a browser
+  decision.html   the decision and its evidence, for a browser
   candidate/      the exported model that was judged (safetensors, ONNX or JSON; no pickles)
   logs/           logs of the steps
 (Only what the batch got to is there.)
@@ -81,6 +82,8 @@ def _write_contents(platform: Platform, folder: Path, records: dict[str, AssetRe
                 shutil.copytree(platform.store.folder(record.servable), folder / "candidate")
             case EvalReport(page=str(page)):
                 (folder / "report.html").write_bytes(platform.store.read_bytes(page))
+            case Decision(page=str(page)):
+                (folder / "decision.html").write_bytes(platform.store.read_bytes(page))
 
 
 def _write_logs(platform: Platform, line: Line, batch_id: str, folder: Path, logs: Path | None) -> None:

@@ -69,6 +69,7 @@ def test_good_wrong_and_small(opened: tuple[Platform, Line]) -> None:
         "records",
         "candidate",
         "report.html",
+        "decision.html",
         "README.txt",
     }
     assert platform.serving.live(line.line) == live
