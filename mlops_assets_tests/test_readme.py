@@ -120,7 +120,23 @@ def test_the_figures_are_those_that_were_measured():
     figures = _load(ROOT / "benchmarks" / "figures.py")
     results = json.loads(figures.RESULTS.read_text())
     assert set(results["figures"]) == {path.name for path in figures.benchmarks()}
-    assert _block("figures").strip() == figures.render(results).strip()
+    assert figures.filled(README, results) == README
+    assert all(text in README for text in figures.render(results).values())
+
+
+def test_the_page_on_decisions_says_what_the_code_says():
+    blocks = _load(ROOT / "docs" / "blocks.py")
+    page = blocks.PAGE.read_text()
+    assert page == blocks.filled(page)
+    assert all(text in page for text in blocks.blocks().values())
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
+def test_commands_in_the_docs_exist(page: Path):
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    for name, after in re.findall(r"^mlops ([a-z]+)(?: ([a-z]+))?", page.read_text(), flags=re.MULTILINE):
+        assert name in commands
+        assert not hasattr(commands[name], "commands") or after in commands[name].commands
 
 
 def _load(path: Path) -> ModuleType:
