@@ -266,7 +266,7 @@ class _Difference:
     """An oriented difference, its resamples, and what its clusters' influence values say of its error.
 
     `skew` is the skewness of the difference's own distribution: that of the influence values, over the root of their
-    number. `moved` counts the clusters on which the systems differ at all.
+    number. `moved` counts the clusters on which the systems differ at all. No difference is beyond `reach`.
     """
 
     value: float
@@ -276,15 +276,16 @@ class _Difference:
     skew: float
     clusters: int
     moved: int
+    reach: float
 
     def lower(self, alpha: float) -> float:
         """Return the one-sided lower bound at `alpha`."""
-        bound = self.value - self._width(alpha, -1)
+        bound = max(self.value - self._width(alpha, -1), -self.reach)
         return bound if self._beyond_luck(alpha) else min(bound, 0.0)
 
     def upper(self, alpha: float) -> float:
         """Return the one-sided upper bound at `alpha`."""
-        bound = self.value + self._width(alpha, 1)
+        bound = min(self.value + self._width(alpha, 1), self.reach)
         return bound if self._beyond_luck(alpha) else max(bound, 0.0)
 
     def harm(self) -> float:
@@ -311,8 +312,8 @@ class _Difference:
     def _width(self, alpha: float, side: int) -> float:
         """Return how far the bound of one side (-1: lower, 1: upper) lies from the value."""
         t = float(stdtrit(self.df, 1 - alpha))
-        reach = side * (float(np.quantile(self.drawn, alpha if side < 0 else 1 - alpha)) - self.value)
-        percentile = np.sqrt(self.clusters / (self.clusters - 1)) * t / ndtri(1 - alpha) * reach
+        distance = side * (float(np.quantile(self.drawn, alpha if side < 0 else 1 - alpha)) - self.value)
+        percentile = np.sqrt(self.clusters / (self.clusters - 1)) * t / ndtri(1 - alpha) * distance
         student = (t + max(side * self.skew, 0.0) * (2 * t**2 + 1) / 6) * self.error
         return float(max(percentile, student))
 
@@ -332,10 +333,15 @@ def _linearised(measure: Measure, sums: Mapping[str, Floats], alpha: float) -> _
     error = float(np.sqrt(count / (count - 1) * np.sum(influence**2)))
     df = _degrees_of_freedom(influence, weight)
     half = float(stdtrit(df, 1 - alpha)) * error
-    parts = [sums[name] for name in measure.columns]
-    least = 0.0 if all((part >= 0).all() for part in parts) else -np.inf
-    most = 1.0 if all((part[:, 0] <= part[:, 1]).all() for part in parts) else np.inf
+    least, most = _range([sums[name] for name in measure.columns])
     return _Single(value, (max(value - half, least), min(value + half, most)), count)
+
+
+def _range(columns: Sequence[Floats]) -> tuple[float, float]:
+    """Return what a metric made of these columns, (clusters, 2) each, can be at least and at most: a share is 0..1."""
+    least = 0.0 if all((part >= 0).all() for part in columns) else -np.inf
+    most = 1.0 if all((part[:, 0] <= part[:, 1]).all() for part in columns) else np.inf
+    return least, most
 
 
 def _influence(measure: Measure, sums: Mapping[str, Floats]) -> tuple[float, Floats, Floats]:
@@ -389,15 +395,20 @@ def _differences(
         value = gains[name][:, 0].sum() / gains[name][:, 1].sum() if name in gains else new_value - old_value
         moved = np.any([np.any(new[column] != old[column], axis=1) for column in measure.columns], axis=0)
         influence = sign * (new_influence - old_influence)
-        found[name] = _difference(sign * value, sign * deltas, influence, weight + other, int(moved.sum()))
+        least, most = _range([system[column] for system in (new, old) for column in measure.columns])
+        found[name] = _difference(
+            sign * value, sign * deltas, influence, weight + other, int(moved.sum()), most - least
+        )
     return found
 
 
-def _difference(value: float, drawn: Floats, influence: Floats, weight: Floats, moved: int) -> _Difference:
+def _difference(
+    value: float, drawn: Floats, influence: Floats, weight: Floats, moved: int, reach: float
+) -> _Difference:
     """Put a difference together from oriented resamples and influence; resamples without weight (NaN) are left out."""
     count = len(influence)
     if count < 2:
-        return _Difference(float(value), drawn, 0.0, 0.0, 0.0, count, moved)
+        return _Difference(float(value), drawn, 0.0, 0.0, 0.0, count, moved, reach)
     drawn = drawn[np.isfinite(drawn)]
     return _Difference(
         value=float(value),
@@ -407,6 +418,7 @@ def _difference(value: float, drawn: Floats, influence: Floats, weight: Floats, 
         skew=_skewness(influence),
         clusters=count,
         moved=moved,
+        reach=reach,
     )
 
 
