@@ -21,6 +21,7 @@ from mlops_assets.lifecycle.report import OF_A_CLASS, confusion_sentences
 PARAGRAPH = 900
 SHOWN = 5
 SENTENCE, NAME = 600, 80
+FEW = 2 / 3  # of the median label's items: below it, a label lacks items rather than right labels
 DATA_GATES = ("items", "data quality", "dropped items")
 PEOPLE = ("speaker", "user", "voice")
 BOUNDED = ("gain in", "critical suite", "protected slice")
@@ -240,7 +241,7 @@ def _more_of_labels(evidence: Evidence) -> Iterator[str]:
     for label in known[:SHOWN]:
         count = evidence.labels[label]
         commonest = max(evidence.labels, key=lambda name: evidence.labels[name])
-        if count < statistics.median(evidence.labels.values()):
+        if count < FEW * statistics.median(evidence.labels.values()):
             yield (
                 f"About {evidence.labels[commonest] - count} more items of {_name(label)}: the batch has {count}, of "
                 f"{_name(commonest)} {evidence.labels[commonest]}."
