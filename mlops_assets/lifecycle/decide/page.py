@@ -172,7 +172,6 @@ def _digests(decision: Decision) -> Iterator[tuple[str, str]]:
     yield "evidence", decision.evidence_digest
     if decision.gathered and decision.gathered != decision.evidence_digest:
         yield "evidence the agent began with", decision.gathered
-    yield "evaluation report", evidence.report
-    for asset, digest in evidence.parents.items():
+    for asset, digest in {"eval_report": evidence.report, **evidence.parents}.items():
         yield f"record of {asset}", digest
     yield "code", evidence.code_version
