@@ -32,6 +32,7 @@ from mlops_assets.core.ports import Compute, InboxSource, Platform
 
 PACKAGE = Path(__file__).parent
 PREFIX = "MLOPS_"
+LEAST_ERROR = 1e-5  # of one bound: it takes 2.5 million resamples
 MODEL_LINE = "mlops_assets.components.ModelLine"
 
 
@@ -334,6 +335,13 @@ def _fitting(line: Line, known: Family, config: BaseModel, where: str) -> None:
             f"{where} is wrong. policy.analyst_may_approve_within: it leaves a trade-off to an analyst, and there is "
             "none.",
             "Name a model under policy.analyst.model, or remove the trade-off.",
+        )
+    least = policy.alpha / max(policy.looks_budget, policy.openings_budget)
+    if least < LEAST_ERROR:
+        raise ConfigError(
+            f"{where} is wrong. policy.alpha: {policy.alpha:g} shared by as many looks leaves each {least:.1g}; below "
+            f"{LEAST_ERROR:g} a bootstrap takes too long to tell.",
+            "Raise alpha, or lower looks_budget and openings_budget.",
         )
     for at, changes in enumerate(policy.retrain_with):
         try:

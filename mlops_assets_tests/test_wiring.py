@@ -111,6 +111,67 @@ def test_a_mistake_names_file_and_key(lines_folder: Path, changes: dict[str, obj
         wiring.lines()
 
 
+PRIMARY = {"metric": "accuracy", "margin": 0.01}
+TRADE = {"metric": "error", "gain": 0.0, "loss": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ({"primary": {"metric": "wer", "margin": 0.1}}, r"policy\.primary\.metric.*no metric 'wer'.*accuracy, error"),
+        ({"business": [{"metric": "f1", "margin": 0}]}, r"policy\.business\.0\.metric.*no metric 'f1'"),
+        ({"protected": [{"metric": "f1", "margin": 0, "slice": "a"}]}, r"policy\.protected\.0\.metric.*'f1'"),
+        ({"retrain_with": [{"memory": 0.2}, {"memry": 0.2}]}, r"policy\.retrain_with\.1\.memry"),
+        ({"retrain_with": [{"memory": 7}]}, r"policy\.retrain_with\.0\.memory"),
+        ({"analyst_may_approve_within": [TRADE]}, r"policy\.analyst_may_approve_within: .*there is none"),
+        (
+            {"analyst_may_approve_within": [TRADE | {"metric": "f1"}], "analyst": {"model": "openai:gpt-4o"}},
+            r"policy\.analyst_may_approve_within\.0\.metric.*'f1'",
+        ),
+        ({"alpha": 1e-6}, r"policy\.alpha: .*takes too long"),
+    ],
+)
+def test_a_policy_that_the_line_cannot_keep_is_refused_with_its_key(
+    lines_folder: Path, policy: dict[str, object], message: str
+) -> None:
+    declare(lines_folder, "sorting.yaml", policy={"primary": PRIMARY, **policy})
+    with pytest.raises(ConfigError, match=rf"sorting\.yaml is wrong\. {message}"):
+        wiring.lines()
+
+
+def test_another_policy_is_read_whole_or_merged_and_checked_against_the_line(
+    lines_folder: Path, tmp_path: Path
+) -> None:
+    declare(lines_folder, "sorting.yaml", policy={"primary": PRIMARY, "alpha": 0.1, "gates": {"max_latency_ratio": 3}})
+    line = next(each for each in wiring.lines() if each.line == "sorting")
+    assert wiring.declared_in("sorting") == lines_folder / "sorting.yaml"
+    assert wiring.declared_in("nowhere") is None
+    file = tmp_path / "other.yaml"
+
+    file.write_text(yaml.safe_dump({"gates": {"max_size_ratio": 2}}))
+    merged = wiring.read_policy(file, line, merge=True)
+    assert (merged.alpha, merged.gates.max_latency_ratio, merged.gates.max_size_ratio) == (0.1, 3, 2)
+    with pytest.raises(ConfigError, match=r"other\.yaml is wrong\. policy\.primary: Field required"):
+        wiring.read_policy(file, line)
+
+    file.write_text(yaml.safe_dump({"primary": PRIMARY}))
+    assert wiring.read_policy(file, line).alpha == 0.05
+    assert wiring.read_policy(lines_folder / "sorting.yaml", line) == line.policy
+    for wrong, message in (
+        ({"primary": {"metric": "wer", "margin": 0}}, r"policy\.primary\.metric.*'wer'"),
+        ({"primary": PRIMARY, "gates": {"max_sise": 1}}, r"policy\.gates\.max_sise"),
+        ([1], "holds no policy for sorting"),
+    ):
+        file.write_text(yaml.safe_dump(wrong))
+        with pytest.raises(ConfigError, match=message):
+            wiring.read_policy(file, line)
+    file.write_text("a: [")
+    with pytest.raises(ConfigError, match="is not YAML"):
+        wiring.read_policy(file, line)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        wiring.read_policy(tmp_path / "absent.yaml", line)
+
+
 def test_two_lines_of_one_name_are_refused(lines_folder: Path) -> None:
     declare(lines_folder, "a.yaml")
     declare(lines_folder, "b.yaml")
