@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -14,9 +14,9 @@ TRICKLE_SECONDS = 0.05
 class Provider:
     """The server: what it was asked, and what it is to answer.
 
-    `status` holds for every answer, `statuses` for the first ones; `body` replaces the whole document; `released` holds
-    answers back; a `trickling` server sends a byte now and then for ever; one without `schemas` refuses to be held to
-    one, and one without `temperatures` to be given one.
+    `content` is what it says, or makes of what was asked. `status` holds for every answer, `statuses` for the first
+    ones; `body` replaces the whole document; `released` holds answers back; a `trickling` server sends a byte now and
+    then for ever; one without `schemas` refuses to be held to one, and one without `temperatures` to be given one.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Provider:
         self.status = 200
         self.statuses: list[int] = []
         self.headers = {"Retry-After": "0"}
-        self.content: str | None = json.dumps({"quality_score": 8.5, "issues": []})
+        self.content: str | Callable[[dict[str, Any]], str] | None = json.dumps({"quality_score": 8.5, "issues": []})
         self.finish_reason = "stop"
         self.body: bytes | None = None
         self.trickling = False
@@ -41,7 +41,7 @@ class Provider:
                 provider.asked.append(asked)
                 status = provider.answered(asked)
                 provider.released.wait()
-                body = provider.document(status) if provider.body is None else provider.body
+                body = provider.document(status, asked) if provider.body is None else provider.body
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(10**9 if provider.trickling else len(body)))
@@ -67,11 +67,12 @@ class Provider:
             return 400
         return self.statuses.pop(0) if self.statuses else self.status
 
-    def document(self, status: int) -> bytes:
+    def document(self, status: int, asked: dict[str, Any]) -> bytes:
         """Return the answer with that status."""
         if status != 200:
             return json.dumps({"error": {"message": "no", "type": "refused", "code": None}}).encode()
-        message = {"role": "assistant", "content": self.content}
+        content = self.content(asked) if callable(self.content) else self.content
+        message = {"role": "assistant", "content": content}
         document = {
             "id": "1",
             "object": "chat.completion",
