@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
-from mlops_assets.core.records import Evidence, Exchange, FailureAnalysis, ReviewAnswer, Tool
+from mlops_assets.core.records import Evidence, Exchange, FailureAnalysis, ReviewAnswer
 from mlops_assets.lifecycle.decide.checkpoints import checkpointer
-from mlops_assets.lifecycle.decide.graph import build
+from mlops_assets.lifecycle.decide.graph import Hands, build
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.graph.state import CompiledStateGraph
+    from langgraph.types import StateSnapshot
 
 MOST_STEPS = 1_000  # the policy's budget ends the cycle, not the graph
 
@@ -26,21 +27,6 @@ class Outcome:
     analysis: FailureAnalysis | None
     question: str | None
     path: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Hands:
-    platform: Platform
-    line: Line
-
-    def buy(self, tool: Tool, evidence: Evidence) -> Evidence:
-        from mlops_assets.lifecycle.decide.tools import Shop  # it trains, and training rests on release, on decisions
-
-        return Shop(self.platform, self.line).buy(tool, evidence)
-
-    def ask(self, purpose: Literal["verdict", "wording"], prompt: str) -> Exchange:
-        assert self.line.policy.analyst is not None
-        return self.platform.analyst.ask(self.line.policy.analyst, purpose, prompt)
 
 
 def run(
@@ -60,27 +46,36 @@ def run(
 
     config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": MOST_STEPS}
     with checkpointer(platform.checkpoints_url) as saver:
-        graph = build(saver, _Hands(platform, line))
-        _advance(graph, config, _start(graph, config, line, evidence, exchanges))
-        if review is not None and _waits(graph, config):
-            _advance(graph, config, Command(resume=review.model_dump(mode="json")))
-        values = graph.get_state(config).values
-        path = values["path"]
+        graph, hands = build(saver), _hands(platform, line)
+        known = graph.get_state(config)
+        if known.created_at is None:
+            known = _advance(graph, config, hands, _begin(line, evidence, exchanges))
+        elif known.next and not known.interrupts:
+            known = _advance(graph, config, hands, None)
+        if known.interrupts and review is not None:
+            known = _advance(graph, config, hands, Command(resume=review.model_dump(mode="json")))
+        values, path = known.values, known.values["path"]
         analysis = values.get("analysis")
         return Outcome(
             evidence=Evidence.model_validate(values["evidence"]),
             exchanges=tuple(Exchange.model_validate(each) for each in values["exchanges"]),
             analysis=FailureAnalysis.model_validate(analysis) if analysis else None,
             question=values.get("question"),
-            path=(*path, "human") if _waits(graph, config) else tuple(path),
+            path=(*path, "human") if known.interrupts else tuple(path),
         )
 
 
-def _start(
-    graph: "CompiledStateGraph", config: "RunnableConfig", line: Line, evidence: Evidence, exchanges: Sequence[Exchange]
-) -> dict[str, Any] | None:
-    if graph.get_state(config).created_at is not None:
-        return None
+def _hands(platform: Platform, line: Line) -> Hands:
+    from mlops_assets.lifecycle.decide.tools import Shop  # it trains, and training rests on release, on decisions
+
+    def ask(purpose: Literal["verdict", "wording"], prompt: str) -> Exchange:
+        assert line.policy.analyst is not None
+        return platform.analyst.ask(line.policy.analyst, purpose, prompt)
+
+    return Hands(buy=Shop(platform, line).buy, ask=ask)
+
+
+def _begin(line: Line, evidence: Evidence, exchanges: Sequence[Exchange]) -> dict[str, Any]:
     return {
         "evidence": evidence.model_dump(mode="json"),
         "policy": line.policy.model_dump(mode="json"),
@@ -89,11 +84,8 @@ def _start(
     }
 
 
-def _advance(graph: "CompiledStateGraph", config: "RunnableConfig", given: Any) -> None:
-    snapshot = graph.get_state(config)
-    if given is not None or (snapshot.next and not _waits(graph, config)):
-        graph.invoke(given, config, durability="sync")
-
-
-def _waits(graph: "CompiledStateGraph", config: "RunnableConfig") -> bool:
-    return any(task.interrupts for task in graph.get_state(config).tasks)
+def _advance(
+    graph: "CompiledStateGraph[Any, Hands]", config: "RunnableConfig", hands: Hands, given: Any
+) -> "StateSnapshot":
+    graph.invoke(given, config, context=hands, durability="sync")
+    return graph.get_state(config)

@@ -14,7 +14,7 @@ from mlops_assets.core.records import (
     RawBatch,
     ValidatedData,
 )
-from mlops_assets.lifecycle.decide.replaying import judging_code
+from mlops_assets.lifecycle.decide.recorded import judging_code
 from mlops_assets.lifecycle.evaluation_sets import sealed_set
 from mlops_assets.lifecycle.looks import look_number, opening_number
 

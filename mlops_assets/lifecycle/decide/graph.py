@@ -6,8 +6,10 @@ interrupt, and may be made again. The verdict that counts is recomputed in `conc
 answer alone: nothing else that the state may hold can raise it.
 """
 
+import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.records import AnalystReply, Evidence, Exchange, FailureAnalysis, ReviewAnswer, Tool
@@ -28,48 +30,53 @@ TOOL_NODES: dict[Tool, str] = {
     "slice_report": "report_slices",
     "retrain": "retrain",
 }
-Node = Callable[[State], State]
 
 
-class Hands(Protocol):
-    """What the agent can do to the world; both may be called again with the same arguments."""
+@dataclass(frozen=True)
+class Hands:
+    """What the agent can do to the world; both may be called again with the same arguments.
 
-    def buy(self, tool: Tool, evidence: Evidence) -> Evidence:
-        """Return the evidence with what a tool adds to it."""
-        ...
+    `buy` returns the evidence with what a tool adds to it. `ask` asks the policy's language model; whatever that does
+    is in the exchange.
+    """
 
-    def ask(self, purpose: Literal["verdict", "wording"], prompt: str) -> Exchange:
-        """Ask the policy's language model; whatever it does is in the exchange."""
-        ...
+    buy: Callable[[Tool, Evidence], Evidence]
+    ask: Callable[[Literal["verdict", "wording"], str], Exchange]
 
 
-def build(checkpointer: "BaseCheckpointSaver | None", hands: Hands | None) -> "CompiledStateGraph":
-    """Compile the graph over a checkpointer; without either it can only be drawn."""
+def build(checkpointer: "BaseCheckpointSaver") -> "CompiledStateGraph[Any, Hands]":
+    """Return the graph over a checkpointer; it runs with `Hands` for a context."""
+    return _compiled().copy({"checkpointer": checkpointer})
+
+
+def picture() -> str:
+    """Return the graph as Mermaid text, drawn from the graph itself."""
+    return _compiled().get_graph().draw_mermaid()
+
+
+@functools.cache
+def _compiled() -> "CompiledStateGraph[Any, Hands]":
+    """Compile the graph once: looking at its functions takes longer than running them."""
     from langgraph.graph import END, START, StateGraph
 
-    graph = StateGraph(State)
+    graph = StateGraph(State, context_schema=Hands)
     for node in (gather, gates, statistics, plan, human, conclude):
+        _add(graph, node.__name__, lambda state, _, node=node: node(state))
+    for node in (analyst, explain):
         _add(graph, node.__name__, node)
-    _add(graph, "analyst", _analyst(hands))
-    _add(graph, "explain", _explain(hands))
     graph.add_edge(START, "gather")
     graph.add_edge("gather", "gates")
     graph.add_conditional_edges("gates", after_gates, ["statistics", "explain"])
     graph.add_edge("statistics", "plan")
     graph.add_conditional_edges("plan", after_plan, [*TOOL_NODES.values(), "analyst", "explain", "conclude"])
     for tool, name in TOOL_NODES.items():
-        _add(graph, name, _tool(hands, tool, name))
+        _add(graph, name, functools.partial(_buy, tool))
         graph.add_edge(name, "gather")
     graph.add_conditional_edges("analyst", after_verdict, ["explain", "conclude"])
     graph.add_conditional_edges("explain", after_explain, ["human", "conclude"])
     graph.add_edge("human", "conclude")
     graph.add_edge("conclude", END)
-    return graph.compile(checkpointer=checkpointer)
-
-
-def picture() -> str:
-    """Return the graph as Mermaid text, drawn from the graph itself."""
-    return build(None, None).get_graph().draw_mermaid()
+    return graph.compile()
 
 
 def gather(state: State) -> State:
@@ -110,54 +117,45 @@ def conclude(state: State) -> State:
     return {"verdict": ruling.verdict, "path": ["conclude"]}
 
 
-def _tool(hands: Hands | None, tool: Tool, name: str) -> Node:
-    def node(state: State) -> State:
-        bought = _given(hands).buy(tool, Evidence.model_validate(state.get("evidence")))
-        return {"evidence": bought.model_dump(mode="json"), "path": [name]}
-
-    return node
-
-
-def _analyst(hands: Hands | None) -> Node:
-    def analyst(state: State) -> State:
-        """Ask the language model about the numbers, once."""
-        evidence, policy = _inputs(state)
-        asked: list[dict[str, Any]] = []
-        if not _asked(state, "verdict"):
-            prompt, names = prompting.verdict_prompt(evidence, policy, rules.verdict(evidence, policy))
-            exchange = _given(hands).ask("verdict", prompt).model_copy(update={"names": names})
-            asked = [exchange.model_dump(mode="json")]
-        heard: State = {**state, "exchanges": [*state.get("exchanges", []), *asked]}
-        return {"exchanges": asked, "verdict": _ruling(heard, None).verdict, "path": ["analyst"]}
-
-    return analyst
+def analyst(state: State, hands: Hands) -> State:
+    """Ask the language model about the numbers, once."""
+    evidence, policy = _inputs(state)
+    asked: list[dict[str, Any]] = []
+    if not _asked(state, "verdict"):
+        prompt, names = prompting.verdict_prompt(evidence, policy, rules.verdict(evidence, policy))
+        exchange = hands.ask("verdict", prompt).model_copy(update={"names": names})
+        asked = [exchange.model_dump(mode="json")]
+    heard: State = {**state, "exchanges": [*state.get("exchanges", []), *asked]}
+    return {"exchanges": asked, "verdict": _ruling(heard, None).verdict, "path": ["analyst"]}
 
 
-def _explain(hands: Hands | None) -> Node:
-    def explain(state: State) -> State:
-        """Say why the candidate was not simply approved; a language model may reword the paragraph."""
-        evidence, policy = _inputs(state)
-        ruling = _ruling(state, None)
-        analysis = analyse(evidence, policy, ruling)
-        asked: list[dict[str, Any]] = []
-        if policy.analyst and policy.analyst.words_alerts:
-            said = next(iter(_asked(state, "wording")), None)
-            if said is None:
-                prompt, names = prompting.wording_prompt(analysis.paragraph, evidence)
-                said = _given(hands).ask("wording", prompt).model_copy(update={"names": names})
-                asked = [said.model_dump(mode="json")]
-            reworded = prompting.reworded(analysis.paragraph, said)
-            if reworded is not None:
-                analysis = analysis.model_copy(update={"paragraph": reworded, "worded_by": said.model})
-        return {
-            "exchanges": asked,
-            "analysis": analysis.model_dump(mode="json"),
-            "verdict": ruling.verdict,
-            "question": _question(ruling, analysis),
-            "path": ["explain"],
-        }
+def explain(state: State, hands: Hands) -> State:
+    """Say why the candidate was not simply approved; a language model may reword the paragraph."""
+    evidence, policy = _inputs(state)
+    ruling = _ruling(state, None)
+    analysis = analyse(evidence, policy, ruling)
+    asked: list[dict[str, Any]] = []
+    if policy.analyst and policy.analyst.words_alerts:
+        said = next(iter(_asked(state, "wording")), None)
+        if said is None:
+            prompt, names = prompting.wording_prompt(analysis.paragraph, evidence)
+            said = hands.ask("wording", prompt).model_copy(update={"names": names})
+            asked = [said.model_dump(mode="json")]
+        reworded = prompting.reworded(analysis.paragraph, said)
+        if reworded is not None:
+            analysis = analysis.model_copy(update={"paragraph": reworded, "worded_by": said.model})
+    return {
+        "exchanges": asked,
+        "analysis": analysis.model_dump(mode="json"),
+        "verdict": ruling.verdict,
+        "question": _question(ruling, analysis),
+        "path": ["explain"],
+    }
 
-    return explain
+
+def _buy(tool: Tool, state: State, hands: Hands) -> State:
+    bought = hands.buy(tool, Evidence.model_validate(state.get("evidence")))
+    return {"evidence": bought.model_dump(mode="json"), "path": [TOOL_NODES[tool]]}
 
 
 def after_gates(state: State) -> str:
@@ -184,21 +182,16 @@ def after_explain(state: State) -> str:
     return "human" if state.get("verdict") == "HUMAN_REVIEW" else "conclude"
 
 
-def _add(graph: Any, name: str, node: Node) -> None:
+def _add(graph: Any, name: str, node: Callable[[State, Hands], State]) -> None:
     """Add a node that a test can kill when its work is done and its checkpoint is not written."""
+    from langgraph.runtime import Runtime
 
-    def killable(state: State) -> State:
-        found = node(state)
+    def killable(state: State, runtime: Runtime[Hands]) -> State:
+        found = node(state, runtime.context)
         failpoint(f"graph: after {name}")
         return found
 
     graph.add_node(name, killable)
-
-
-def _given(hands: Hands | None) -> Hands:
-    if hands is None:
-        raise ValueError("A graph that was built to be drawn cannot run.")
-    return hands
 
 
 def _inputs(state: State) -> tuple[Evidence, Policy]:
