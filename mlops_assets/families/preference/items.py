@@ -38,11 +38,11 @@ def item(rating: Rating, per_user: Mapping[str | None, int], config: Config) -> 
 
 
 def leaks(items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:
-    """Return copies of protected ratings: 'exact', or 'near' with another rating, another user or without a time."""
+    """Return copies of protected ratings: 'exact', or 'near' with another rating, user, time of day or without time."""
     prints = [each.fingerprints for each in protected]
     by_kind = {
         kind: {each[kind]: item.id for each, item in zip(prints, protected, strict=True) if kind in each}
-        for kind in ("event", "asked", "moment", "said")
+        for kind in ("event", "asked", "moment", "day", "said")
     }
     timeless = {each["said"] for each in prints if "said" in each and "asked" not in each}
     found = []
@@ -51,7 +51,7 @@ def leaks(items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:
         if twin := by_kind["event"].get(own.get("event", "")):
             found.append(Leak(item=item.id, protected_item=twin, kind="exact"))
             continue
-        twins = [by_kind[kind].get(own.get(kind, "")) for kind in ("asked", "moment")]
+        twins = [by_kind[kind].get(own.get(kind, "")) for kind in ("asked", "moment", "day")]
         said = own.get("said", "")
         twins += [by_kind["said"].get(said)] if "asked" not in own or said in timeless else []
         found += [Leak(item=item.id, protected_item=twin, kind="near") for twin in twins if twin][:1]

@@ -41,7 +41,7 @@ class Rating:
         return self._digest(self._who, self._what) if self.result else self._digest(self._who, self._shown, self._time)
 
     def fingerprints(self) -> dict[str, str]:
-        """Return what a copy can be known by: all of it, or with another rating, another user, or without its time.
+        """Return what a copy can be known by: all of it, or with another rating, user or time of day, or without time.
 
         A rating without user, time and result is like many others and is known by nothing.
         """
@@ -49,6 +49,8 @@ class Rating:
         if self.when:
             found["asked"] = self._digest(self._who, self._shown, self._time)
             found["moment"] = self._digest(self._shown, self._time, self._value)
+            if self.user:
+                found["day"] = self._digest(self._who, self._shown, f"{self.when:%Y-%m-%d}", self._value)
         return found | ({"said": self._digest(self._who, self._shown, self._value)} if self.user else {})
 
     @cached_property

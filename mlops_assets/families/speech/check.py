@@ -18,7 +18,7 @@ from mlops_assets.families.speech import transcripts
 from mlops_assets.families.speech.audio import Clip, Fault, read_clip, write_samples
 from mlops_assets.families.speech.config import Config
 from mlops_assets.families.speech.findings import finding
-from mlops_assets.families.speech.fingerprints import AudioIndex, audio_hash, pcm_digest, text_hash
+from mlops_assets.families.speech.fingerprints import AudioIndex, audio_hashes, pcm_digest, text_hash
 from mlops_assets.families.speech.manifests import Row, read_rows, root_of
 from mlops_assets.families.speech.wer import normalise
 
@@ -116,13 +116,14 @@ class _Batch:
         pcm = pcm_digest(clip.samples)
         if pcm in self._by_pcm:
             self._repeated(row, text, pcm)
-        sound = audio_hash(clip.samples, clip.level)
+        sound, shifted = audio_hashes(clip.samples, clip.level)
         words = normalise(text)
         twin = next((i for i in self._sounds.near(sound) if normalise(self._text_at(i)) == words), None)
         if twin is not None:
             raise Fault("SPC024", f"like {self._name_at(twin)}")
         flags = self._flags(row, text, clip)
-        item = self._item(row, text, clip, pcm, sound, flags)
+        prints = {"pcm": pcm, "audio": sound, "shifted": shifted, "text": text_hash(text)}
+        item = self._item(row, text, clip, prints, flags)
         write_samples(self.out / str(item.path), clip.samples)
         self.findings.extend(finding(code, row.path) for code in flags)
         self.items[item.id] = item
@@ -156,8 +157,8 @@ class _Batch:
             flags.append("SPC033")
         return tuple(flags)
 
-    def _item(self, row: Row, text: str, clip: Clip, pcm: str, sound: str, flags: tuple[str, ...]) -> Item:
-        name = sha256_json([pcm, text])[:24]
+    def _item(self, row: Row, text: str, clip: Clip, prints: dict[str, str], flags: tuple[str, ...]) -> Item:
+        name = sha256_json([prints["pcm"], text])[:24]
         speaker = _safe(row.speaker) if row.speaker else name
         length = "short" if clip.seconds < 3 else "medium" if clip.seconds < 10 else "long"
         slices = [f"language:{_code(row.language) or self.config.language}", f"length:{length}"]
@@ -167,13 +168,13 @@ class _Batch:
             slices.append("script:other")
         return Item(
             id=name,
-            path=f"audio/{pcm[:32]}.wav",
+            path=f"audio/{prints['pcm'][:32]}.wav",
             target=text,
             cluster=speaker,
             slices=tuple(slices),
             origin=_origin(row.origin),
             attributes={"seconds": round(clip.seconds, 3), "file": str(PurePosixPath(row.path))},
-            fingerprints={"pcm": pcm, "audio": sound, "text": text_hash(text)},
+            fingerprints=prints,
         )
 
     def _text_at(self, position: int) -> str:

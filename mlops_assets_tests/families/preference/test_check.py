@@ -239,6 +239,7 @@ def test_leaks_are_found_under_another_rating_name_or_without_their_time(tmp_pat
         "relabelled": one(rating=6 - EVENT["rating"]),
         "renamed": one(user="somebody"),
         "timeless": one(timestamp=None),
+        "later that day": one(timestamp=f"{EVENT['timestamp'][:10]}T23:58:59Z"),
     }
     for name, row in changed.items():
         _, items = check(tmp_path / name, [row, one(user="z", rating=1)])

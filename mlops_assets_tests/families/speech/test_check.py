@@ -63,7 +63,7 @@ def test_a_good_batch_is_kept_with_everything_later_steps_need(tmp_path: Path) -
     assert str(second.target).startswith("=cmd")
     assert ".." not in second.cluster
     assert third.cluster == third.id
-    assert set(first.fingerprints) == {"pcm", "audio", "text"}
+    assert set(first.fingerprints) == {"pcm", "audio", "shifted", "text"}
     assert FAMILY.units([first, second, third]) == 6.0
     assert reports[-1].done == reports[-1].total == 3
 

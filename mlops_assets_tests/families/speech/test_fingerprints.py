@@ -51,7 +51,11 @@ def _resampled(n: int) -> tuple[str, np.ndarray, int]:
     return f"{n}.wav", resample_poly(voice(3, seed=n), 441, 160), 44_100
 
 
-@pytest.mark.parametrize("edit", [_louder, _vorbis, _noisy, _padded, _resampled])
+def _trimmed(n: int) -> tuple[str, np.ndarray, int]:
+    return f"{n}.wav", voice(3, seed=n)[RATE // 10 : -RATE // 10], RATE
+
+
+@pytest.mark.parametrize("edit", [_louder, _vorbis, _noisy, _padded, _resampled, _trimmed])
 def test_edited_recordings_of_a_protected_set_are_found(tmp_path: Path, protected: list[Item], edit: object) -> None:
     clips = [(*edit(n), f"an unrelated text {n}") for n in range(KINDS)]  # pyright: ignore[reportCallIssue]
     found = FAMILY.leaks(items(tmp_path / "batch", clips), protected)
