@@ -135,7 +135,8 @@ def explain(state: State, hands: Hands) -> State:
     ruling = _ruling(state, None)
     analysis = analyse(evidence, policy, ruling)
     asked: list[dict[str, Any]] = []
-    if policy.analyst and policy.analyst.words_alerts:
+    reached = all(each.answer is not None for each in _asked(state, "verdict"))
+    if policy.analyst and policy.analyst.words_alerts and reached:
         said = next(iter(_asked(state, "wording")), None)
         if said is None:
             prompt, names = prompting.wording_prompt(analysis.paragraph, evidence)
