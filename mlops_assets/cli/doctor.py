@@ -15,6 +15,7 @@ from mlops_assets.core.errors import PlatformError, Unavailable
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Record
+from mlops_assets.lifecycle.auditing import disagreements
 
 FREE_GB = 5
 
@@ -90,9 +91,16 @@ def _home(home: Path) -> Iterator[Diagnosis]:
 def _state(platform: Platform) -> Iterator[Diagnosis]:
     broken = platform.ledger.verify()
     if broken:
-        yield _fail("ledger", "; ".join(broken[:3]), "Restore the database from a backup: history was changed.")
+        more = f" And {len(broken) - 3} more." if len(broken) > 3 else ""
+        yield _fail("ledger", " ".join(broken[:3]) + more, "Restore the database from a backup: history was changed.")
     else:
         yield _ok("ledger", f"{len(platform.ledger.entries())} entries, chain holds")
+    differing = disagreements(platform)
+    if differing:
+        found = " ".join(differing[:3]) + (f" And {len(differing) - 3} more." if len(differing) > 3 else "")
+        yield _fail("records", found, "Restore the database from a backup: records were changed behind the ledger.")
+    else:
+        yield _ok("records", "decisions and releases are those of the ledger")
     waiting = platform.alerts.deliver()
     if waiting:
         yield _warn("alerts", f"{waiting} could not be delivered yet", "Check MLOPS_ALERT_URLS and the network.")

@@ -19,13 +19,14 @@ from threading import Event
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from mlops_assets import wiring
 from mlops_assets.cli.context import platform
 from mlops_assets.cli.output import Exit, Json, answer, console
 from mlops_assets.core.errors import PlatformError
 from mlops_assets.core.ports import Platform
-from mlops_assets.lifecycle import release
+from mlops_assets.lifecycle import auditing, release
 
 STOP_SECONDS = 20
 
@@ -52,6 +53,8 @@ def up(
     from mlops_assets.components.running import open_instance
 
     made = platform()
+    for problem in auditing.report_broken_ledger(made):
+        console.print(f"[bold red]ledger:[/] {escape(problem)} {auditing.RESTORE}")
     release.reconcile(made)
     open_instance(made).dispose()
     settings = wiring.settings()

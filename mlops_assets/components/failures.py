@@ -15,7 +15,7 @@ OURS = {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.PlatformError)
 }
 # Failures that are not the batch's fault: it is left as it is, and goes on when the operator has mended them.
-OPERATORS = {"ConfigError", "MissingExtra", "Busy"}
+OPERATORS = {"ConfigError", "MissingExtra", "Busy", "Corrupt"}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from mlops_assets import wiring
 from mlops_assets.core.records import Decision
 from mlops_assets.lifecycle.decide.replaying import recorded_decisions
 from mlops_assets_tests.cli.conftest import Shell
-from mlops_assets_tests.lifecycle.tampering import rewrite
+from mlops_assets_tests.lifecycle.tampering import rewrite, tamper
 
 
 def decided(shell: Shell) -> list[Decision]:
@@ -87,3 +87,14 @@ def test_what_cannot_be_replayed_is_a_sentence(shell: Shell, arguments: tuple[st
     done = shell("decisions", "replay", *arguments)
     assert done.code == code
     assert says in " ".join((done.out + done.err).split())
+
+
+def test_the_doctor_names_the_entry_and_the_record_that_were_changed(copy: Shell):
+    known = decided(copy)[0]
+    tamper(copy.folder / "home", "UPDATE ledger SET actor = 'eve' WHERE sequence = 2")
+    rewrite(copy.folder / "home", "decision", known.batch_id, lambda record: record.update(verdict="REJECT"))
+    done = copy("doctor", "--json")
+    found = {each["name"]: each for each in done.document}
+    assert done.code == 1
+    assert found["ledger"]["found"].startswith("Entry 2 (")
+    assert f"Decision {known.decision_id[:12]}" in found["records"]["found"]

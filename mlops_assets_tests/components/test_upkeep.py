@@ -12,6 +12,7 @@ from mlops_assets.core.policy import Human
 from mlops_assets.core.records import Decision, Quarantined
 from mlops_assets.defs.automation.upkeep import upkeep
 from mlops_assets_tests.components.conftest import Site, declare, make_site
+from mlops_assets_tests.lifecycle.tampering import tamper
 
 AT_ONCE = Human(expire_hours=1e-6)
 
@@ -50,3 +51,19 @@ def test_an_expired_review_is_rejected_by_upkeep_and_its_batch_is_set_aside(site
     assert held.reason.startswith("policy rejected it: Nobody answered within 1e-06 hours")
     assert waiting.analysis is not None
     assert waiting.analysis.paragraph in held.reason
+
+
+def test_a_ledger_that_was_changed_is_told_when_upkeep_begins_and_nothing_is_released(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch_id = site.submit("good")
+    run_batch(site.platform, site.line, batch_id, until="decision")
+    tamper(site.platform.home, "UPDATE ledger SET actor = 'eve' WHERE sequence = 1")
+    with open_instance(site.platform) as instance:
+        upkeep(dg.build_sensor_context(instance=instance, resources={"platform": site.platform}))
+    assert "Entry 1 (" in caplog.text
+    outcome = run_batch(site.platform, site.line, batch_id)
+    assert (outcome.success, outcome.kind) == (False, "Corrupt")
+    assert "The ledger was changed: Entry 1 (" in (outcome.error or "")
+    assert site.record(batch_id, "deployed_version") is None
+    assert site.record(batch_id, "quarantine") is None
