@@ -65,9 +65,10 @@ def contributors(
     """Return the batch's largest contributors: items, share, and how often `served` answers otherwise than the label.
 
     Disagreement is counted on at most `MOST_ITEMS` kept items, chosen by hash. A contributor stands out if it has at
-    least `FEWEST_ITEMS` of them and disagrees with production more than all others do together by Fisher's exact test
-    (1922), one-sided, Holm-adjusted over the contributors tested, at 0.01. Whoever is hard and whoever is wrong look
-    alike to a model: an outlier is a question to a person. Without a version that answers there are shares alone.
+    least `FEWEST_ITEMS` of them, production disagrees on more than half of these, and more than on all others' together
+    by Fisher's exact test (1922), one-sided, Holm-adjusted over the contributors tested, at 0.01. Whoever is hard and
+    whoever is wrong look alike to a model: an outlier is a question to a person. Without a version that answers there
+    are shares alone.
     """
     items = read_items(platform.store.folder(data.dataset))
     rates = _disagreements(platform, line, data, items, served, progress) if served and items else {}
@@ -79,7 +80,7 @@ def contributors(
             share=share,
             disagreement=rates[name][0] / rates[name][1] if name in rates else None,
             adjusted=adjusted.get(name),
-            outlier=adjusted.get(name, 1.0) <= OUTLIER,
+            outlier=adjusted.get(name, 1.0) <= OUTLIER and rates[name][0] > HALF_RIGHT * rates[name][1],
         )
         for name, count, share in shares(items)[:MOST_CONTRIBUTORS]
     )

@@ -117,6 +117,14 @@ def test_rollback_serves_the_former_bytes(own_shell: Shell):
     assert "Traceback" not in again.err
 
 
+def test_a_version_that_answers_is_not_replaced_without_a_comparison(own_shell: Shell):
+    before = own_shell("versions", "topics", "--json").document
+    done = own_shell("rebaseline", "topics", "--reason", "I would rather have the base model", "--base")
+    assert done.code == 1
+    assert "can be compared with" in done.err
+    assert own_shell("versions", "topics", "--json").document == before
+
+
 def test_bad_data_is_set_aside_and_the_next_good_batch_works(own_shell: Shell):
     broken = own_shell.submit("broken")
     done = own_shell("run", "topics", broken, "--json")
