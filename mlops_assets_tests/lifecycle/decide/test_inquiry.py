@@ -4,6 +4,7 @@ import multiprocessing
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,16 @@ def test_killed_at_every_node_in_turn_it_buys_asks_and_concludes_once(
         assert run(platform, line, batch, point, answers=True) == -9, point
     assert run(platform, line, batch, answers=True) == 0
     _once(platform, line, batch)
+
+
+def test_a_question_waits_in_postgres_too(begun: Callable[..., tuple[Platform, Line, str]], postgres_url: str) -> None:
+    platform, line, batch = begun("HUMAN_REVIEW", analyst=ANALYST)
+    waiting = decide(replace(platform, checkpoints_url=postgres_url), line, batch)
+    other = open_line(platform.root, line, "REJECT", checkpoints=postgres_url)
+    assert decide(other, line, batch) == waiting
+    settled = answer(other, waiting.decision_id, yes())
+    assert (settled.verdict, settled.path) == ("APPROVE", (*waiting.path, "conclude"))
+    assert not (platform.home / "checkpoints.db").exists()
 
 
 @pytest.mark.slow
