@@ -178,12 +178,14 @@ class Policy(_Model):
 
         The errors of all looks at the set that settles approvals (the sealed one, if the line has it, else the golden
         one) sum to alpha (Bonferroni): in the life of that set, at most a share alpha of lines promote anything that is
-        no better.
+        no better. A look at it spends as much on each metric whose gain alone could justify an approval.
         """
+        traded = [each.metric for each in self.analyst_may_approve_within]
+        claims = len({self.primary.metric, *(each.metric for each in self.business), *traded})
         if kind == "sealed":
-            return self.alpha / self.openings_budget
+            return self.alpha / self.openings_budget / claims
         if kind == "golden":
-            return self.alpha if sealed else self.alpha / self.looks_budget
+            return self.alpha if sealed else self.alpha / self.looks_budget / claims
         return None
 
     @property

@@ -68,7 +68,7 @@ def full_evidence(policy: Policy, name: str = "kal", slices: int = 3, **changes:
             of_class("other", delta=0.1, lower=-0.1, upper=0.3),
         ),
         "sets": (
-            set_result(gain_alpha=0.0025),
+            set_result(gain_alpha=policy.gain_alpha("golden", sealed=False)),
             set_result("human", "critical", origin="real"),
             set_result("kept", "holdout"),
         ),
