@@ -17,8 +17,8 @@ from typing import Any
 FOLDER = Path(__file__).parent
 README = FOLDER.parent / "README.md"
 RESULTS = FOLDER / "results.json"
-NOT_A_FIGURE = {"alternate.py", "figures.py"}
-BLOCK = re.compile(r"(<!-- figures:begin -->\n).*?(<!-- figures:end -->)", re.DOTALL)
+NOT_A_FIGURE = {"alternate.py", "figures.py", "simulated.py"}
+OF_DECISIONS = {"decision_quality.py", "leaks.py"}
 
 
 def benchmarks() -> list[Path]:
@@ -50,18 +50,33 @@ def measure(names: set[str]) -> dict[str, Any]:
     return {"machine": machine(), "versions": versions, "date": f"{datetime.now(UTC):%Y-%m-%d}", "figures": figures}
 
 
-def render(results: dict[str, Any]) -> str:
-    """Return the README's table: one row a figure, a ratio with its 90 % interval or a plain number."""
-    lines = [
-        f"Measured on {results['date']}: {results['machine']}, {results['versions']}. Ratios: medians of alternating",
-        "rounds with their 90 % interval. `make benchmarks` measures them again; each file says what it compares.",
-        "",
-        "| Figure | Measured | File |",
-        "| --- | --- | --- |",
+def render(results: dict[str, Any]) -> dict[str, str]:
+    """Return the README's blocks by name: those of decisions stand with decisions, the others under Figures."""
+    figures = results["figures"]
+    return {
+        "decisions": _table({file: figures[file] for file in figures if file in OF_DECISIONS}),
+        "figures": f"Measured on {results['date']}: {results['machine']}, {results['versions']}. Ratios: medians of "
+        "alternating\nrounds with their 90 % interval. `make benchmarks` measures them again; each file says what it "
+        "compares.\n\n" + _table({file: figures[file] for file in figures if file not in OF_DECISIONS}),
+    }
+
+
+def filled(page: str, results: dict[str, Any]) -> str:
+    """Return a page with its blocks of figures rendered; the rest is left as it is."""
+    for name, text in render(results).items():
+        block = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+        page = block.sub(lambda found, text=text: found[1] + text + found[2], page)
+    return page
+
+
+def _table(figures: dict[str, dict[str, Any]]) -> str:
+    """Return one row a figure: a ratio with its 90 % interval, a plain number, or words."""
+    rows = [
+        f"| {name} | {_cell(value)} | [{file}](benchmarks/{file}) |"
+        for file, found in figures.items()
+        for name, value in found.items()
     ]
-    for file, figures in results["figures"].items():
-        lines += [f"| {name} | {_cell(value)} | [{file}](benchmarks/{file}) |" for name, value in figures.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join(["| Figure | Measured | File |", "| --- | --- | --- |", *rows]) + "\n"
 
 
 def _cell(value: Any) -> str:
@@ -75,8 +90,7 @@ def main() -> None:
     """Measure, and write results and README."""
     results = measure(set(sys.argv[1:]))
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-    table = render(results)
-    README.write_text(BLOCK.sub(lambda match: match[1] + table + match[2], README.read_text()))
+    README.write_text(filled(README.read_text(), results))
 
 
 if __name__ == "__main__":
