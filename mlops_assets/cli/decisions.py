@@ -9,7 +9,7 @@ from mlops_assets.cli.context import line, platform
 from mlops_assets.cli.output import Exit, Json, answer, table
 from mlops_assets.core.errors import NotFound, UsageError
 from mlops_assets.core.records import Decision
-from mlops_assets.lifecycle.decide.replaying import Replay, Replayer, recorded_decisions
+from mlops_assets.lifecycle.decide.replaying import Replay, Replayer, find_decision, recorded_decisions
 
 SHOWN = 20
 app = typer.Typer(no_args_is_help=True, help="Verdicts, what they rest on, and whether they come out the same again.")
@@ -34,7 +34,7 @@ def show(
     decision: Annotated[str, typer.Argument(help="Decision id, or the start of one.")], json: Json = False
 ) -> None:
     """Show one decision: verdict, reasons, gates, statistics, and the agent's path."""
-    found = _find(decision)
+    found = find_decision(platform(), decision)
     checks = [
         ("ok" if check.passed else "FAILED", check.name, check.observed, check.limit, check.explanation)
         for check in (*found.gates, *found.statistics)
@@ -72,7 +72,7 @@ def replay(
     """
     if [decision is not None, everything, name is not None].count(True) != 1:
         raise UsageError("Name one decision, or --line LINE, or --all.", "`mlops decisions list` shows them.")
-    chosen = [_find(decision)] if decision is not None else recorded_decisions(platform(), name)
+    chosen = [find_decision(platform(), decision)] if decision is not None else recorded_decisions(platform(), name)
     if name is not None and not chosen:
         raise NotFound(f"There is no decision of a line '{name}' in this home.", "`mlops decisions list` shows them.")
     replayer = Replayer(platform())
@@ -102,13 +102,6 @@ def _tell(out: Console, replays: list[Replay], same: int) -> None:
             out.print(f"numbers from the scores of every item: {each.from_scores}", markup=False)
         out.print(f"decided by {each.decided_by}, replayed by {each.replayed_by}", markup=False)
     out.print(f"{same} of {len(replays)} decisions are identical.")
-
-
-def _find(start: str) -> Decision:
-    matches = [each for each in recorded_decisions(platform()) if each.decision_id.startswith(start)]
-    if len(matches) != 1:
-        raise NotFound(f"'{start}' names {len(matches)} decisions.", "`mlops decisions list` shows them.")
-    return matches[0]
 
 
 def _decisions(name: str | None) -> list[Decision]:

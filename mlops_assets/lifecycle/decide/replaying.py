@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import Field, JsonValue
 
-from mlops_assets.core.errors import PlatformError
+from mlops_assets.core.errors import NotFound, PlatformError
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.ports import Platform
@@ -113,14 +113,34 @@ def recorded_decisions(platform: Platform, line: str | None = None) -> list[Deci
     places = {str(entry.body["decision"]): entry.sequence for entry in reversed(entries)}
     declared = {known.line for known in platform.lines()}
     lines = {line} if line is not None else {entry.line for entry in entries} | declared
+    batches = ((name, batch.batch_id) for name in sorted(lines) for batch in platform.batches.list(name))
+    return sorted(_of(platform, batches), key=lambda each: places.get(each.decision_id, math.inf))
+
+
+def find_decision(platform: Platform, start: str) -> Decision:
+    """Return the decision whose id begins so; NotFound for none or several."""
+    entries = platform.ledger.entries(kind="decided")
+    batches = [
+        (entry.line, entry.batch_id)
+        for entry in entries
+        if entry.batch_id is not None and str(entry.body["decision"]).startswith(start)
+    ]
+    decisions = _of(platform, dict.fromkeys(batches)) or recorded_decisions(platform)
+    found = [each for each in decisions if each.decision_id.startswith(start)]
+    if len(found) != 1:
+        raise NotFound(f"'{start}' names {len(found)} decisions.", "`mlops decisions list` shows them.")
+    return found[0]
+
+
+def _of(platform: Platform, batches: Iterable[tuple[str, str]]) -> list[Decision]:
+    """Return the decisions on some batches, each as it was last recorded."""
     found = {
         record.decision_id: record
-        for name in sorted(lines)
-        for batch in platform.batches.list(name)
-        for record in platform.records.history(name, batch.batch_id, "decision")
+        for line, batch_id in batches
+        for record in platform.records.history(line, batch_id, "decision")
         if isinstance(record, Decision)
     }
-    return sorted(found.values(), key=lambda each: places.get(each.decision_id, math.inf))
+    return list(found.values())
 
 
 def differences(recorded: JsonValue, replayed: JsonValue, where: str = "") -> Iterator[Difference]:
