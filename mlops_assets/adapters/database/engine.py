@@ -1,12 +1,14 @@
 """Opening the platform's database: SQLite in a file, or Postgres, by URL alone.
 
-SQLite runs with a write-ahead log and a full fsync at every commit. Writers take the one write lock before they read
-(BEGIN IMMEDIATE; on Postgres an advisory lock of the transaction), so that every read-then-write of the adapters is
-serial, on both, without retries.
+SQLite runs with a write-ahead log and a full fsync at every commit. Connections are kept open: whoever closes a file's
+last one writes the log back into it, which would cost every transaction two more fsyncs. Writers take the one write
+lock before they read (BEGIN IMMEDIATE; on Postgres an advisory lock of the transaction), so that every read-then-write
+of the adapters is serial, on both, without retries.
 """
 
 import logging
 import os
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -43,6 +45,7 @@ class Database:
         try:
             self._reader = _engine(sa.make_url(url))
             self._writer = self._reader.execution_options(write=True)
+            weakref.finalize(self, self._reader.dispose)
             self._migrate()
         except (exc.ArgumentError, exc.OperationalError, exc.NoSuchModuleError, ImportError, OSError) as error:
             raise ConfigError(
@@ -89,7 +92,7 @@ def _engine(url: sa.URL) -> sa.Engine:
     if not url.database or url.database == ":memory:":
         raise ConfigError("The platform database needs a file.", "Give a URL such as sqlite:////path/to/platform.db.")
     _create(Path(url.database))
-    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"timeout": BUSY_SECONDS})
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
