@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from mlops_assets.core.findings import Rules
 from mlops_assets.core.records import Finding, Severity
 from mlops_assets.core.rows import Broken, file_names, text_rows
 
@@ -10,7 +11,6 @@ COLUMNS = ("text", "label", "user", "origin")
 REQUIRED = ("text", "label")
 CODES = {"header": "BAS002", "row": "BAS003", "long": "BAS004", "column": "BAS020"}
 READ = (".csv", ".jsonl")
-DETAIL_CHARACTERS = 160
 
 RULES: dict[str, tuple[str, Severity]] = {
     "BAS001": ("no CSV or JSONL file", "quarantine"),
@@ -28,6 +28,9 @@ RULES: dict[str, tuple[str, Severity]] = {
 }
 
 
+finding = Rules(RULES).finding
+
+
 def read_rows(folder: Path) -> Iterator[dict[str, str] | Finding]:
     """Yield the rows of every CSV and JSONL file, and a finding for each that cannot be read."""
     names = file_names(folder)
@@ -43,13 +46,3 @@ def read_rows(folder: Path) -> Iterator[dict[str, str] | Finding]:
 
 def _finding(name: str, broken: Broken) -> Finding:
     return finding(CODES[broken.kind], None if broken.kind == "column" else f"{name} {broken.where}", broken.detail)
-
-
-def finding(code: str, item: str | None = None, detail: str = "") -> Finding:
-    """Return the finding `code`; what comes from the batch is cut short and stripped of control characters."""
-    title, severity = RULES[code]
-    return Finding(code=code, title=title, severity=severity, item=item and _plain(item), detail=_plain(detail))
-
-
-def _plain(text: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in text[:DETAIL_CHARACTERS])

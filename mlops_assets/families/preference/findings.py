@@ -1,8 +1,7 @@
 """The numbered reasons of a preference batch: what each code says, and what it does to the event or the batch."""
 
-from mlops_assets.core.records import Finding, Severity
-
-TEXT_LIMIT = 160
+from mlops_assets.core.findings import Rules
+from mlops_assets.core.records import Severity
 
 _RULES: dict[str, tuple[str, Severity]] = {
     "PRF001": ("no JSONL, CSV or Parquet file", "quarantine"),
@@ -40,12 +39,4 @@ _RULES: dict[str, tuple[str, Severity]] = {
 
 FINDINGS: dict[str, str] = {code: title for code, (title, _) in _RULES.items()}
 
-
-def finding(code: str, item: str | None = None, detail: str = "") -> Finding:
-    """Return the finding `code`; what comes from the batch is cut short and stripped of control characters."""
-    title, severity = _RULES[code]
-    return Finding(code=code, title=title, severity=severity, item=item and _plain(item), detail=_plain(detail))
-
-
-def _plain(text: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in text[:TEXT_LIMIT])
+finding = Rules(_RULES).finding

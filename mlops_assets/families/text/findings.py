@@ -1,8 +1,7 @@
 """The numbered reasons of a text batch: what each code says, and what it does to the row or the batch."""
 
-from mlops_assets.core.records import Finding, Severity
-
-TEXT_LIMIT = 160
+from mlops_assets.core.findings import Rules
+from mlops_assets.core.records import Severity
 
 RULES: dict[str, tuple[str, Severity]] = {
     "TXT001": ("no CSV, JSONL or Parquet file", "quarantine"),
@@ -39,12 +38,4 @@ RULES: dict[str, tuple[str, Severity]] = {
 
 FINDINGS: dict[str, str] = {code: title for code, (title, _) in RULES.items()}
 
-
-def finding(code: str, item: str | None = None, detail: str = "") -> Finding:
-    """Return the finding `code`; what comes from the batch is cut short and stripped of control characters."""
-    title, severity = RULES[code]
-    return Finding(code=code, title=title, severity=severity, item=item and _plain(item), detail=_plain(detail))
-
-
-def _plain(text: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in text[:TEXT_LIMIT])
+finding = Rules(RULES).finding

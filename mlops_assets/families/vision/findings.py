@@ -1,8 +1,7 @@
 """The numbered reasons of a vision batch: what each code says, and what it does to the item or the batch."""
 
-from mlops_assets.core.records import Finding, Severity
-
-TEXT_LIMIT = 160
+from mlops_assets.core.findings import Rules
+from mlops_assets.core.records import Severity
 
 _RULES: dict[str, tuple[str, Severity]] = {
     "VIS001": ("the manifest cannot be read as one", "quarantine"),
@@ -50,13 +49,4 @@ class Fault(Exception):
         super().__init__(f"{FINDINGS[code]} ({code}) {detail}".strip())
 
 
-def finding(code: str, item: str | None = None, detail: str = "") -> Finding:
-    """Return the finding `code`; names from the batch are cut short and stripped of control characters."""
-    title, severity = _RULES[code]
-    return Finding(
-        code=code, title=title, severity=severity, item=None if item is None else _plain(item), detail=_plain(detail)
-    )
-
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text[:TEXT_LIMIT])
+finding = Rules(_RULES).finding
