@@ -108,7 +108,7 @@ def test_a_cap_that_would_leave_too_little_to_train_on_leaves_out_nothing(opened
 
 
 def flipped(rows: Sequence[Row], user: str) -> list[Row]:
-    following = dict(zip(TOPICS, (*TOPICS[1:], TOPICS[0]), strict=True))
+    following: dict[str, str] = dict(zip(TOPICS, (*TOPICS[1:], TOPICS[0]), strict=True))
     return [row | {"label": following[row["label"]]} if row["user"] == user else row for row in rows]
 
 

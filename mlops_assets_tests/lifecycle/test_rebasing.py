@@ -34,9 +34,10 @@ def opened(tmp_path: Path) -> tuple[Platform, Line]:
 
 
 def stranded(platform: Platform, line: Line) -> Version:
-    """Serve a version whose servable an older code wrote, which the present one cannot load."""
-    run(platform, line, submit(platform, line, "good"))
-    trained = serving(platform, line)
+    """Serve a trained version whose servable an older code wrote, which the present one cannot load."""
+    batch = submit(platform, line, "good")
+    validate(platform, line, batch)
+    trained = train(platform, line, batch)
     (platform.root / "old").mkdir()
     (platform.root / "old" / "counts.json").write_text('{"layout": 1}')
     version = platform.versions.add(
@@ -45,10 +46,10 @@ def stranded(platform: Platform, line: Line) -> Version:
         model=trained.model,
         batch_id=None,
         decision_id="by-older-code",
-        parent_version=trained.version,
+        parent_version=trained.parent_version,
     )
     pointer = platform.versions.pointer(line.line)
-    platform.versions.move(line.line, pointer, {**pointer.roles, "production": version.version})
+    platform.versions.move(line.line, pointer, {"production": version.version, "previous": 1})
     return version
 
 
@@ -159,7 +160,7 @@ def test_killed_half_way_it_is_finished_by_the_same_command(tmp_path: Path, poin
     platform, line = open_light_line(tmp_path)
     done = rebaseline(platform, line, reason="new code", actor="eve")
     assert (done.replaced, done.version) == (old.version, old.version + 1)
-    assert [each.version for each in platform.versions.list(line.line)] == [1, 2, 3, 4]
+    assert [each.version for each in platform.versions.list(line.line)] == [1, 2, 3]
     assert serving(platform, line).version == done.version
     live = platform.serving.live(line.line)
     assert live is not None
