@@ -7,6 +7,7 @@ does not know, or knows otherwise, was made or changed behind the platform's bac
 from collections.abc import Iterator
 
 from mlops_assets.core.digests import sha256_bytes
+from mlops_assets.core.errors import Corrupt
 from mlops_assets.core.ports import Alert, LedgerEntry, Platform
 from mlops_assets.core.records import Decision, DeployedVersion
 from mlops_assets.lifecycle.decide.binding import RESTORE, disagreement
@@ -33,13 +34,19 @@ def report_broken_ledger(platform: Platform) -> list[str]:
 
 def disagreements(platform: Platform) -> list[str]:
     """Return a sentence for every decision and release whose ledger entry is missing or says something else."""
-    entries = platform.ledger.entries()
+    try:
+        entries = platform.ledger.entries()
+    except Corrupt as error:
+        return [error.what]
     lines = sorted({entry.line for entry in entries} | {line.line for line in platform.lines()})
-    return [
-        problem
-        for line in lines
-        for problem in (*_decisions(platform, line, entries), *_releases(platform, line, entries))
-    ]
+    problems: list[str] = []
+    for line in lines:
+        for found in (_decisions(platform, line, entries), _releases(platform, line, entries)):
+            try:
+                problems += found
+            except Corrupt as error:
+                problems.append(error.what)
+    return problems
 
 
 def _decisions(platform: Platform, line: str, entries: list[LedgerEntry]) -> Iterator[str]:

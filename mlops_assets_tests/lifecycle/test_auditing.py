@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.core.errors import Corrupt
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Evidence
@@ -45,9 +46,9 @@ def test_a_broken_ledger_is_told_once_with_its_place(
 ) -> None:
     platform, _ = opened
     tamper(platform.home, "UPDATE ledger SET actor = 'eve' WHERE sequence = 2")
-    for _ in range(2):
-        [problem] = report_broken_ledger(platform)
-        assert problem.startswith("Entry 2 (")
+    [problem] = report_broken_ledger(platform)
+    assert problem.startswith("Entry 2 (")
+    assert report_broken_ledger(platform) == [problem]
     assert caplog.text.count("Entry 2 (") == 1
     [again] = report_broken_ledger(open_light_line(platform.root)[0])
     assert again == problem
@@ -98,6 +99,20 @@ def test_a_record_that_the_ledger_does_not_bear_out_is_named(
     rewrite(platform.home, asset, batch, change)
     assert any(said in problem for problem in disagreements(platform)), disagreements(platform)
     assert all(batch in problem or "version" in problem for problem in disagreements(platform))
+
+
+@pytest.mark.parametrize("body", ["garbage", "{}", "[1]", "null", '{"verdict": "APPROVE"}'])
+def test_what_cannot_be_read_any_more_is_named_too(opened: tuple[Platform, Line], body: str) -> None:
+    platform, line = opened
+    batch = platform.batches.list(line.line)[0].batch_id
+    tamper(platform.home, "UPDATE records SET body = ? WHERE asset = 'decision' AND batch_id = ?", body, batch)
+    assert any("decision record of batch" in problem for problem in disagreements(platform))
+    with pytest.raises(Corrupt, match=batch):
+        platform.records.get(line.line, batch, "decision")
+    tamper(platform.home, "UPDATE ledger SET body = ? WHERE sequence = 2", body[:-1])
+    assert disagreements(platform) == ["Entry 2 of the ledger cannot be read: it was changed after it was written."]
+    with pytest.raises(Corrupt, match="Entry 2"):
+        platform.ledger.entries()
 
 
 def test_a_table_of_versions_that_was_changed_is_named(opened: tuple[Platform, Line]) -> None:

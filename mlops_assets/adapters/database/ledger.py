@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.tables import ledger, ledger_head
 from mlops_assets.core.digests import canonical_json, sha256_json
+from mlops_assets.core.errors import Corrupt
 from mlops_assets.core.ports import LedgerEntry
 
 GENESIS = "0" * 64
@@ -61,7 +62,7 @@ class SqlLedger:
     def entries(
         self, line: str | None = None, kind: str | None = None, batch_id: str | None = None
     ) -> list[LedgerEntry]:
-        """Return entries in order, those of one line, kind or batch if one is named."""
+        """Return entries in order, those of one line, kind or batch if one is named; Corrupt for one that is none."""
         query = sa.select(ledger).order_by(ledger.c.sequence)
         if line is not None:
             query = query.where(ledger.c.line == line)
@@ -101,9 +102,15 @@ class SqlLedger:
 
 
 def _entry(row: sa.Row) -> LedgerEntry:
-    fields = {**row._mapping, "body": json.loads(row.body)}
-    del fields["key"]
-    return LedgerEntry.model_validate(fields)
+    try:
+        fields = {**row._mapping, "body": json.loads(row.body)}
+        del fields["key"]
+        return LedgerEntry.model_validate(fields)
+    except ValueError:
+        raise Corrupt(
+            f"Entry {row.sequence} of the ledger cannot be read: it was changed after it was written.",
+            "Restore the database from a backup (`mlops doctor` names every entry).",
+        ) from None
 
 
 def _hash(row: sa.Row) -> str | None:

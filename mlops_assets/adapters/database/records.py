@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.tables import records
+from mlops_assets.core.errors import Corrupt
 from mlops_assets.core.records import ASSETS, AssetRecord
 
 
@@ -22,16 +23,16 @@ class SqlRecords:
                 self._append(connection, record.line, record.batch_id, asset, record.digest, body)
 
     def get(self, line: str, batch_id: str, asset: str) -> AssetRecord | None:
-        """Return the latest record of an asset, or None if there is none or it was forgotten."""
+        """Return the latest record of an asset, or None if there is none or it was forgotten; Corrupt if it is none."""
         with self._database.read() as connection:
             latest = _latest(connection, line, batch_id, asset)
-        return None if latest is None or latest.body is None else ASSETS[asset].parse(latest.body)
+        return None if latest is None or latest.body is None else _read(latest)
 
     def history(self, line: str, batch_id: str, asset: str) -> list[AssetRecord]:
         """Return every record of an asset, oldest first, forgotten ones included."""
         query = _of(line, batch_id, asset).where(records.c.body.is_not(None)).order_by(records.c.id)
         with self._database.read() as connection:
-            return [ASSETS[asset].parse(row.body) for row in connection.execute(query)]
+            return [_read(row) for row in connection.execute(query)]
 
     def forget(self, line: str, batch_id: str, asset: str) -> None:
         """Make an asset count as not made for this batch (its history stays)."""
@@ -54,6 +55,17 @@ def _typed(asset: str, record: AssetRecord) -> AssetRecord:
     if not isinstance(record, ASSETS[asset]):
         raise TypeError(f"{asset} records are {ASSETS[asset].__name__}, not {type(record).__name__}")
     return record
+
+
+def _read(row: sa.Row) -> AssetRecord:
+    try:
+        return ASSETS[row.asset].parse(row.body)
+    except ValueError as error:
+        raise Corrupt(
+            f"The {row.asset} record of batch {row.batch_id} of {row.line} cannot be read: it was changed, or written "
+            "by a newer release.",
+            "Restore the database from a backup, or use that release.",
+        ) from error
 
 
 def _of(line: str, batch_id: str, asset: str) -> sa.Select:
