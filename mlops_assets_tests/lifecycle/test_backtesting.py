@@ -1,10 +1,11 @@
 """A history of two releases and a rejection, decided again under other policies."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from mlops_assets.core.line import Line
+from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Policy, SliceMargin
 from mlops_assets.core.ports import Platform
 from mlops_assets.lifecycle.backtesting import Backtest, backtest
@@ -13,6 +14,7 @@ from mlops_assets.lifecycle.decide.replaying import Replayer, recorded_decisions
 from mlops_assets.lifecycle.quarantine import discard
 from mlops_assets.lifecycle.release import rollback
 from mlops_assets_tests.lifecycle.chain import YES, open_light_line, run, submit
+from mlops_assets_tests.lines import texts, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,27 @@ def test_an_answer_or_a_number_that_was_changed_is_a_difference(lived: tuple[Pla
     places = [each.where for each in Replayer(platform).replay(forged, from_scores=True).differences]
     assert "evidence digest" in places
     assert "comparisons: golden accuracy: upper" in places
+
+
+def test_numbers_of_an_opened_sealed_set_are_made_again_and_a_sealed_set_that_was_not_opened_is_not_guessed(
+    tmp_path: Path,
+) -> None:
+    platform, line = open_light_line(tmp_path)
+    write_rows(tmp_path / "sealed" / "texts.jsonl", texts(103, 90, users=30))
+    line = line.model_copy(update={"sealed": EvaluationSet(path=str(tmp_path / "sealed"), origin="synthetic")})
+    platform = replace(platform, lines=lambda: [line])
+    assert run(platform, line, submit(platform, line, "good")).verdict == "APPROVE"
+    [decision] = recorded_decisions(platform)
+    assert decision.evidence.openings == 1
+    replay = Replayer(platform).replay(decision, from_scores=True)
+    assert (replay.differences, replay.from_scores) == ((), "identical")
+    kept = [each for each in decision.evidence.sets if each.kind != "sealed"]
+    rows = [each for each in decision.evidence.comparisons if each.set_name != "sealed"]
+    unopened = decision.evidence.model_copy(update={"sets": tuple(kept), "comparisons": tuple(rows)})
+    platform.records.put("decision", decision.model_copy(update={"evidence": unopened}))
+    [retrial] = backtest(platform, line, line.policy.model_copy(update={"alpha": 0.06})).retrials
+    assert retrial.would_be == "HUMAN_REVIEW"
+    assert any("what it would show is not known" in remark for remark in retrial.remarks)
 
 
 def test_the_same_policy_flips_nothing(lived: tuple[Platform, Line]) -> None:
