@@ -125,7 +125,7 @@ def _promotable(evidence: Evidence, policy: Policy) -> Iterator[Check]:
     )
     yield Check(
         name=f"{PROMOTABLE}: looks",
-        passed=evidence.looks <= policy.looks_budget,
+        passed=0 < evidence.looks <= policy.looks_budget,
         observed=evidence.looks,
         limit=policy.looks_budget,
         explanation=f"This golden set was looked at {evidence.looks} times; its budget is {policy.looks_budget}: "
@@ -275,15 +275,15 @@ def _confirmed(evidence: Evidence, policy: Policy) -> Iterator[Check]:
     """The sealed set, which nobody looked at before, shows the same gain."""
     if evidence.sealed is None:
         return
+    opened = _sealed(evidence)
     yield Check(
         name=f"{PROMOTABLE}: openings",
-        passed=evidence.openings <= policy.openings_budget,
+        passed=(opened is None or evidence.openings > 0) and evidence.openings <= policy.openings_budget,
         observed=evidence.openings,
         limit=policy.openings_budget,
         explanation=f"The sealed set was opened {evidence.openings} times; its budget is {policy.openings_budget}: "
         "beyond it, seal fresh items.",
     )
-    opened = _sealed(evidence)
     found = opened and primary(evidence, policy, opened.name)
     yield Check(
         name=SEALED,

@@ -119,6 +119,7 @@ def test_clear_loss_rejects() -> None:
         ({"sets": (set_result(n=19),)}, "19 items"),
         ({"sets": (set_result(clusters=7),)}, "7 speakers"),
         ({"looks": 21}, "looked at 21 times"),
+        ({"looks": 0}, "looked at 0 times"),
         ({"kept": 19}, "19 usable items"),
         ({"comparisons": ()}, "not measured"),
         ({"sets": ()}, "No golden set"),
@@ -302,6 +303,7 @@ def sealed(**changes: Any) -> Evidence:
         ({"sealed": "0" * 64}, "HUMAN_REVIEW", "was not opened"),
         ({"sealed": None}, "HUMAN_REVIEW", "and one look may spend"),
         ({"openings": 6}, "HUMAN_REVIEW", "opened 6 times"),
+        ({"openings": 0}, "HUMAN_REVIEW", "opened 0 times"),
     ],
 )
 def test_a_line_with_a_sealed_set_needs_its_word(changes: dict[str, Any], verdict_then: str, word: str) -> None:
