@@ -117,7 +117,7 @@ class Human(_Model):
 class Inquiry(_Model):
     """What the agent may spend to make an unclear result clear, for one batch; the units are the team's own."""
 
-    budget: float = Field(default=4, ge=0, description="Units it may spend on one batch")
+    budget: float = Field(default=6, ge=0, description="Units it may spend on one batch")
     sealed_set: float = Field(default=1, ge=0, description="Cost of opening the sealed set")
     slice_report: float = Field(default=1, ge=0, description="Cost of a report on slices, two at a time")
     seeds: float = Field(default=2, ge=0, description="Cost of one more training with another seed")
