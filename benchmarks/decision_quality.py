@@ -63,7 +63,7 @@ Rule = Callable[[Evidence, Policy], Ruling]
 SEED = 20_261_121
 BATCH = "20260101-0123456789ab"
 ANSWER = ReviewAnswer(approve=True, reviewer="somebody", reason="listened", answered_at="2026-01-01T00:00:00+00:00")
-PROMOTIONS, POWERED, PILOTS, SEASONS, CANDIDATES = 2_000, 1_000, 100, 50, 50
+PROMOTIONS, POWERED, PILOTS, SEASONS, CANDIDATES = 2_000, 500, 100, 40, 50
 REPLIES, REPLAYED = 500, 1_000
 SHRINK, NAIVE_SHARE = 30, 10
 REPEATED: tuple[World, ...] = (
@@ -227,7 +227,7 @@ def promotions(shrink: int = 1, rule: Rule = rules.verdict) -> dict[str, Any]:
 def repeated(shrink: int = 1) -> dict[str, Any]:
     """Section a, where speakers and users have many items each."""
     figures: dict[str, Any] = {}
-    count = PROMOTIONS // shrink
+    count = PROMOTIONS // 2 // shrink
     for naive, target in ((False, "at most 5 %"), (True, "")):
         hits: dict[str, list[bool]] = {}
         for world in REPEATED:
