@@ -283,7 +283,7 @@ def hostile(shrink: int = 1, rule: Rule = rules.verdict) -> dict[str, Any]:
         platform = _platform(Path(home), line)
         for seed, reply in enumerate(track(list(answers(count)), "hostile replies", console=Console(stderr=True))):
             server.content = reply
-            scored = pair(world, seed, (0.03, 0.0, 0.0)[seed % 3])
+            scored = pair(world, seed, (0.03, 0.01, 0.01)[seed % 3])
             batch = evaluated(platform, world, line, scored, seed, names=NAMES[seed % len(NAMES)])
             decision = decide(platform, line, batch)
             steps = CAUTION.index(decision.verdict) - CAUTION.index(rule(decision.evidence, policy).verdict)
