@@ -105,6 +105,7 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
     from mlops_assets.adapters.artifact_store import FsspecStore
     from mlops_assets.adapters.database.batches import SqlBatches
     from mlops_assets.adapters.database.engine import Database
+    from mlops_assets.adapters.database.events import SqlEvents
     from mlops_assets.adapters.database.leases import SqlLeases
     from mlops_assets.adapters.database.ledger import SqlLedger
     from mlops_assets.adapters.database.outbox import Outbox
@@ -132,6 +133,7 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
         versions=SqlVersions(database),
         reviews=SqlReviews(database),
         leases=leases,
+        events=SqlEvents(database),
         alerts=AppriseAlerts(made.alert_urls, outbox=outbox, leases=leases),
         tracker=MlflowTracker(
             made.tracking_uri, made.home, store=store, outbox=outbox, leases=leases, ui=made.tracking_ui

@@ -9,6 +9,7 @@ from mlops_assets.cli import (
     decisions,
     demo,
     doctor,
+    events,
     exports,
     lines,
     quarantine,
@@ -44,6 +45,7 @@ app.command("rebaseline")(versions.rebaseline)
 app.command("export")(exports.export)
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(reviews.app, name="reviews")
+app.add_typer(events.app, name="events")
 app.add_typer(lines.policy, name="policy")
 app.add_typer(quarantine.app, name="quarantine")
 

@@ -3,15 +3,18 @@
 Every effect here is idempotent under its key: at-least-once is assumed everywhere.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pydantic import Field, JsonValue
 
 from mlops_assets.core import policy
+from mlops_assets.core.events import Event, Kind, Receipt, StoredEvent
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Judge, Limits, Line
 from mlops_assets.core.records import AssetRecord, CandidateModel, Decision, EvalReport, Exchange, Record, ReviewAnswer
@@ -237,6 +240,56 @@ class Reviews(Protocol):
 
 
 class Leases(Protocol):
+class Events(Protocol):
+    """Usage, feedback, corrections and predictions of every line; an id is one event of its line.
+
+    An event is acknowledged when it would survive a power cut, and never before.
+    """
+
+    def append(self, line: str, events: Sequence[Event], *, wait_seconds: float = 30) -> tuple[Receipt, ...]:
+        """Store events, all or none of them, and return a receipt for each; one without an id is given one.
+
+        Busy if too much waits to be written for longer than `wait_seconds`; Unavailable if it could not be written.
+        """
+        ...
+
+    def submit(self, line: str, events: Sequence[Event]) -> "Future[tuple[Receipt, ...]]":
+        """Do the same without waiting: Busy at once, all else through the future."""
+        ...
+
+    def read(
+        self,
+        line: str,
+        *,
+        kind: Kind | None = None,
+        after: int = 0,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 1000,
+    ) -> list[StoredEvent]:
+        """Return the next `limit` events after a sequence, in order, received in [since, until).
+
+        The last one's sequence is the cursor of the next call; no event ever appears before a cursor.
+        """
+        ...
+
+    def find(self, line: str, event_ids: Collection[str]) -> dict[str, StoredEvent]:
+        """Return the events that have these ids, by id."""
+        ...
+
+    def count(self, line: str, *, after: int = 0) -> dict[Kind, int]:
+        """Return how many events of each kind there are after a sequence."""
+        ...
+
+    def last(self, line: str) -> int:
+        """Return the highest sequence a line has given, 0 for none."""
+        ...
+
+    def forget_before(self, line: str, time: datetime) -> int:
+        """Delete the events received before a time; return how many. Their ids may be used again."""
+        ...
+
+
     """Mutual exclusion across processes and hosts that survives a holder's death."""
 
     def hold(self, name: str, *, holder: str, wait_seconds: float) -> AbstractContextManager[None]:
@@ -418,3 +471,4 @@ class Platform:
     lines: Callable[[], Sequence[Line]]
     code_version: Callable[[str], str]
     checkpoints_url: str
+    events: Events

@@ -131,10 +131,11 @@ def fields(line: str) -> list[str] | None:
 def parsed(line: str) -> Any:
     """Return what a JSON line holds; ValueError for a key that occurs twice, for NaN, and for half a character."""
     value = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_number)
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise ValueError("text with half of a surrogate pair") from None
+    if "\\u" in line:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("text with half of a surrogate pair") from None
     return value
 
 

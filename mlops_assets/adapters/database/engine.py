@@ -21,7 +21,7 @@ from sqlalchemy import event, exc
 
 from mlops_assets.core.errors import ConfigError
 
-HEAD = "0001"
+HEAD = "0002"
 BUSY_SECONDS = 30
 POSTGRES_LOCK = 0x6D6C6F7073  # "mlops"
 
@@ -106,6 +106,7 @@ def _create(path: Path) -> None:
 def _on_connect(connection: Any, _: Any) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone leaves the bytes in the drive's cache
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         _use_log(connection)
 

@@ -121,3 +121,26 @@ outbox = sa.Table(
     sa.Column("at", sa.Text, nullable=False),
     sa.Index("outbox_waiting", "kind", "done", "id"),
 )
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("line", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("event_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("received_at", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.UniqueConstraint("line", "event_id", name="one_event_per_id"),
+    sa.Index("events_of_kind", "line", "kind", "sequence"),
+    sa.Index("events_by_time", "line", "received_at"),
+    sqlite_with_rowid=False,
+)
+
+# One row a line: its highest sequence, so that none is given twice when the latest events are forgotten.
+event_heads = sa.Table(
+    "event_heads",
+    metadata,
+    sa.Column("line", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+)

@@ -1,0 +1,270 @@
+"""Events, committed in groups: one fsync acknowledges all that arrived while the one before it ran.
+
+One thread writes, and only while there is something to write. Callers wait for a future that is filled after the
+commit returned, or with its error. As writers of the database are serial, sequences are given in the order of commits.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from mlops_assets.adapters.database.engine import Database
+from mlops_assets.adapters.database.tables import event_heads, events
+from mlops_assets.core.errors import Busy, Corrupt, Unavailable
+from mlops_assets.core.events import Event, Kind, Receipt, StoredEvent, identified, read_event
+
+GROUP_EVENTS = 1_000  # that one transaction writes, unless a single call brings more
+ROW_BYTES = 1_024  # what an event takes in memory besides its JSON
+FORGET_EVENTS = 2_000  # that one transaction deletes, so that others wait for milliseconds
+
+Row = tuple[str, Event, str]  # id, event, its JSON
+
+
+@dataclass(frozen=True)
+class _Post:
+    """One caller's events, and who waits for them."""
+
+    line: str
+    rows: Sequence[Row]
+    size: int
+    receipts: "Future[tuple[Receipt, ...]]"
+
+
+class SqlEvents:
+    """Fills `Events`; `most_waiting` bytes of events may wait to be written before callers are held back."""
+
+    def __init__(self, database: Database, *, most_waiting: int = 32 * 2**20) -> None:
+        self._database = database
+        self._most_waiting = most_waiting
+        self._changed = threading.Condition()
+        self._waiting: deque[_Post] = deque()
+        self._waiting_bytes = 0
+        self._writing = False
+        self._writer = ThreadPoolExecutor(1, "events")
+
+    def append(self, line: str, events: Sequence[Event], *, wait_seconds: float = 30) -> tuple[Receipt, ...]:
+        """Store events, all or none, and return a receipt for each after the commit's fsync.
+
+        Busy if too much waits to be written for longer than `wait_seconds`; Unavailable if the commit failed.
+        """
+        return self._put(line, events, wait_seconds).result()
+
+    def submit(self, line: str, events: Sequence[Event]) -> "Future[tuple[Receipt, ...]]":
+        """Do the same without waiting: Busy at once, all else through the future."""
+        return self._put(line, events, 0)
+
+    def read(
+        self,
+        line: str,
+        *,
+        kind: Kind | None = None,
+        after: int = 0,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 1000,
+    ) -> list[StoredEvent]:
+        """Return the next `limit` events after a sequence, in order, received in [since, until)."""
+        query = sa.select(events).where(events.c.line == line, events.c.sequence > after)
+        if kind is not None:
+            query = query.where(events.c.kind == kind)
+        if since is not None:
+            query = query.where(events.c.received_at >= _text(since))
+        if until is not None:
+            query = query.where(events.c.received_at < _text(until))
+        with self._database.read() as connection:
+            return [_stored(row) for row in connection.execute(query.order_by(events.c.sequence).limit(limit))]
+
+    def find(self, line: str, event_ids: Collection[str]) -> dict[str, StoredEvent]:
+        """Return the events that have these ids, by id."""
+        with self._database.read() as connection:
+            return {name: _stored(row) for name, row in _known(connection, line, event_ids).items()}
+
+    def count(self, line: str, *, after: int = 0) -> dict[Kind, int]:
+        """Return how many events of each kind there are after a sequence."""
+        query = sa.select(events.c.kind, sa.func.count()).where(events.c.line == line, events.c.sequence > after)
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query.group_by(events.c.kind))}
+
+    def last(self, line: str) -> int:
+        """Return the highest sequence a line has given, 0 for none."""
+        with self._database.read() as connection:
+            return _head(connection, line) or 0
+
+    def forget_before(self, line: str, time: datetime) -> int:
+        """Delete the events received before a time, in steps; return how many. Their ids may be used again."""
+        old = sa.select(events.c.sequence).where(events.c.line == line, events.c.received_at < _text(time))
+        forgotten = 0
+        while True:
+            with self._database.read() as connection:
+                if connection.execute(old.limit(1)).first() is None:
+                    return forgotten
+            with self._database.write() as connection:
+                some = connection.execute(old.order_by(events.c.received_at).limit(FORGET_EVENTS)).scalars().all()
+                connection.execute(events.delete().where(events.c.line == line, events.c.sequence.in_(some)))
+            forgotten += len(some)
+
+    def _put(self, line: str, given: Sequence[Event], wait_seconds: float) -> "Future[tuple[Receipt, ...]]":
+        rows = [_row(identified(event)) for event in given]
+        post = _Post(line, rows, sum(len(body) + ROW_BYTES for _, _, body in rows), Future())
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._fits(post), wait_seconds):
+                raise Busy("More events arrive than can be written.", "Nothing was stored; send them again later.")
+            self._waiting.append(post)
+            self._waiting_bytes += post.size
+            if not self._writing:
+                self._writer.submit(self._write)
+                self._writing = True
+        return post.receipts
+
+    def _fits(self, post: _Post) -> bool:
+        return not self._waiting or self._waiting_bytes + post.size <= self._most_waiting
+
+    def _write(self) -> None:
+        """Write groups until nothing waits."""
+        while group := self._next_group():
+            group = [post for post in group if post.receipts.set_running_or_notify_cancel()]
+            try:
+                answers = self._commit(group)
+            except Exception as error:
+                for post in group:
+                    post.receipts.set_exception(_not_stored(error))
+            else:
+                for post, receipts in zip(group, answers, strict=True):
+                    post.receipts.set_result(receipts)
+
+    def _next_group(self) -> list[_Post]:
+        group: list[_Post] = []
+        count = 0
+        with self._changed:
+            while self._waiting and (not group or count + len(self._waiting[0].rows) <= GROUP_EVENTS):
+                group.append(self._waiting.popleft())
+                count += len(group[-1].rows)
+            self._waiting_bytes -= sum(post.size for post in group)
+            self._writing = bool(group)
+            self._changed.notify_all()
+        return group
+
+    def _commit(self, posts: Sequence[_Post]) -> list[tuple[Receipt, ...]]:
+        """Write the events of several callers in one transaction; it is durable when this returns.
+
+        Ids are looked up only if one of them turns out to be there: hardly any is sent twice.
+        """
+        now = self._database.now()
+        with self._database.write() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
+            try:
+                with connection.begin_nested():
+                    return _insert(connection, posts, now, look_up=False)
+            except exc.IntegrityError:
+                return _insert(connection, posts, now, look_up=True)
+
+
+def _insert(connection: sa.Connection, posts: Sequence[_Post], now: str, *, look_up: bool) -> list[tuple[Receipt, ...]]:
+    lines: dict[str, _Line] = {}
+    for line in dict.fromkeys(post.line for post in posts):
+        ids = [event_id for post in posts if post.line == line for event_id, _, _ in post.rows]
+        lines[line] = _Line(line, _head(connection, line), _known(connection, line, ids) if look_up else {})
+    answers = [tuple(lines[post.line].take(row, now) for row in post.rows) for post in posts]
+    for line in lines.values():
+        line.write(connection)
+    return answers
+
+
+class _Line:
+    """One line's part of a transaction."""
+
+    def __init__(self, line: str, head: int | None, known: Mapping[str, Any]) -> None:
+        self.line = line
+        self.known = dict(known)
+        self.head = head
+        self.sequence = head or 0
+        self.new: list[dict[str, Any]] = []
+
+    def take(self, row: Row, now: str) -> Receipt:
+        """Number a new event, or find the one that has its id."""
+        event_id, event, body = row
+        found = self.known.get(event_id)
+        if found is not None:
+            same = found.body == body or _event(found) == event
+            return Receipt(
+                status="duplicate" if same else "conflict",
+                event_id=event_id,
+                sequence=found.sequence,
+                received_at=found.received_at,
+            )
+        self.sequence += 1
+        written = _Written(self.line, self.sequence, event_id, event.kind, now, body)
+        self.new.append(written._asdict())
+        self.known[event_id] = written
+        return Receipt(status="stored", event_id=event_id, sequence=self.sequence, received_at=now)
+
+    def write(self, connection: sa.Connection) -> None:
+        """Insert what is new, and where the numbers have come to."""
+        if not self.new:
+            return
+        connection.execute(events.insert(), self.new)
+        if self.head is None:
+            connection.execute(event_heads.insert().values(line=self.line, sequence=self.sequence))
+        else:
+            moved = event_heads.update().where(event_heads.c.line == self.line)
+            connection.execute(moved.values(sequence=self.sequence))
+
+
+class _Written(NamedTuple):
+    """A row of the transaction that is being written."""
+
+    line: str
+    sequence: int
+    event_id: str
+    kind: str
+    received_at: str
+    body: str
+
+
+def _row(event: Event) -> Row:
+    assert event.event_id is not None
+    return event.event_id, event, event.model_dump_json(exclude_none=True)
+
+
+def _known(connection: sa.Connection, line: str, event_ids: Collection[str]) -> dict[str, sa.Row]:
+    query = sa.select(events).where(events.c.line == line, events.c.event_id.in_(list(event_ids)))
+    return {row.event_id: row for row in connection.execute(query)}
+
+
+def _head(connection: sa.Connection, line: str) -> int | None:
+    return connection.execute(sa.select(event_heads.c.sequence).where(event_heads.c.line == line)).scalar_one_or_none()
+
+
+def _stored(row: Any) -> StoredEvent:
+    return StoredEvent(line=row.line, sequence=row.sequence, received_at=row.received_at, event=_event(row))
+
+
+def _event(row: Any) -> Event:
+    try:
+        return read_event(row.body)
+    except ValueError as error:
+        raise Corrupt(
+            f"Event {row.sequence} of {row.line} cannot be read: it was changed, or written by a newer release.",
+            "Restore the database from a backup, or use that release.",
+        ) from error
+
+
+def _not_stored(error: Exception) -> Exception:
+    if not isinstance(error, exc.SQLAlchemyError):
+        return error
+    return Unavailable(
+        f"Events could not be stored: {str(error).partition(chr(10))[0]}.",
+        "None was acknowledged. Free some disk, or see to the database; then send them again with the same ids.",
+    )
+
+
+def _text(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,217 @@
+"""What people and products tell a line after a model answered: usage, feedback, corrections, and the predictions.
+
+Source 004's fields, in strict records: what is not there is refused and never guessed, so that an event which was
+acknowledged can be read, and learned from, for as long as it is kept.
+"""
+
+import secrets
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, field_validator, model_validator
+
+from mlops_assets.core.records import Record
+from mlops_assets.core.rows import parsed
+
+Kind = Literal["usage", "feedback", "correction", "prediction"]
+LARGEST_EVENT = 65_536  # bytes of JSON
+DEEPEST_PAYLOAD = 32  # objects and lists within one another
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+CLOCK_AHEAD = timedelta(days=1)  # how far a client's clock may be ahead of ours
+
+EventId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Notes = Annotated[str, Field(max_length=2_000)]
+
+
+class _Event(Record):
+    model_config = ConfigDict(strict=True)
+
+    event_id: EventId | None = Field(
+        default=None, description="Idempotency key, one event per line and key; made if the client gives none"
+    )
+    at: str | None = Field(default=None, description="When it happened by the client's clock: ISO 8601 with an offset")
+    user: Name | None = Field(default=None, description="Who used, rated or corrected it, as the caller knows them")
+
+    @field_validator("at")
+    @classmethod
+    def _time(cls, text: str | None) -> str | None:
+        return None if text is None else utc(text)
+
+
+class Usage(_Event):
+    """Something was used: a command of a controller, or an action of an agent (004's `collect_controller_data`)."""
+
+    kind: Literal["usage"] = "usage"
+    type: Name | None = Field(default=None, description="Such as 'generation'")
+    command: Name | None = Field(default=None, description="Such as 'generate_chords'")
+    key: Name | None = Field(default=None, description="Musical key, such as '10B'")
+    bars: int | None = Field(default=None, ge=0, le=1_000_000)
+    success: bool | None = None
+    agent: Name | None = Field(default=None, description="Such as 'ControllerDev'")
+    action: Name | None = Field(default=None, description="Such as 'code_analysis'")
+    prediction_id: EventId | None = Field(default=None, description="The prediction that was used")
+
+    @model_validator(mode="after")
+    def _tells_something(self) -> Self:
+        if all(value is None for value in (self.type, self.command, self.agent, self.action, self.prediction_id)):
+            raise ValueError("a usage event needs type, command, agent, action or prediction_id")
+        return self
+
+
+class Feedback(_Event):
+    """What somebody thought of a result (004's `collect_feedback`)."""
+
+    kind: Literal["feedback"] = "feedback"
+    rating: int = Field(ge=1, le=5, description="1 worst, 5 best")
+    type: Name | None = Field(default=None, description="What was rated, such as 'chord_progression'")
+    notes: Notes | None = None
+    prediction_id: EventId | None = Field(default=None, description="The prediction that was rated")
+
+
+class Correction(_Event):
+    """What a prediction should have been: an error case that can be learned from."""
+
+    kind: Literal["correction"] = "correction"
+    prediction_id: EventId = Field(description="The prediction that was wrong")
+    target: str = Field(min_length=1, max_length=10_000, description="The right label or transcript")
+    notes: Notes | None = None
+
+
+class Prediction(_Event):
+    """One answer of a served model; its `event_id` is its prediction id."""
+
+    kind: Literal["prediction"] = "prediction"
+    version: int = Field(ge=1, description="Version of the line that answered")
+    arm: Literal["production", "canary", "shadow"]
+    latency_ms: float = Field(ge=0, description="From the complete request to the answer")
+    success: bool
+    error: Name | None = Field(default=None, description="Code of what went wrong")
+    input: JsonValue = Field(default=None, description="Kept only if the line keeps payloads")
+    output: JsonValue = Field(default=None, description="Kept only if the line keeps payloads")
+
+    @field_validator("input", "output")
+    @classmethod
+    def _flat_enough(cls, value: JsonValue) -> JsonValue:
+        if _deeper_than(DEEPEST_PAYLOAD, value):
+            raise ValueError(f"more than {DEEPEST_PAYLOAD} objects and lists within one another")
+        return value
+
+
+Event = Usage | Feedback | Correction | Prediction
+KINDS: dict[Kind, type[Event]] = {
+    "usage": Usage,
+    "feedback": Feedback,
+    "correction": Correction,
+    "prediction": Prediction,
+}
+_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+
+
+class StoredEvent(Record):
+    """An event as it is kept: `sequence` counts a line's events from 1, in the order in which they were committed."""
+
+    line: str
+    sequence: int
+    received_at: str = Field(description="UTC, ISO 8601, milliseconds")
+    event: Annotated[Event, Field(discriminator="kind")]
+
+
+class Receipt(Record):
+    """The answer to an event: where it is stored.
+
+    'duplicate': it was there already, and these are its first sequence and time. 'conflict': another event has its id;
+    nothing was stored, and these are the other's.
+    """
+
+    status: Literal["stored", "duplicate", "conflict"]
+    event_id: str
+    sequence: int
+    received_at: str
+
+
+def parse_event(data: bytes | str, *, kind: Kind | None = None, now: datetime) -> Event:
+    """Read one event from JSON that somebody sent; `kind` is what it is, where the document need not say it.
+
+    Raises ValueError with a sentence for a document that is too large, no JSON object, of another kind, has an unknown
+    key, a key twice, NaN, or a value out of range, or says it happened before 2000 or more than a day after `now`.
+    """
+    try:
+        size = len(data if isinstance(data, bytes) else data.encode())
+        if size > LARGEST_EVENT:
+            raise ValueError(f"{size} bytes; an event may have {LARGEST_EVENT}")
+        document = parsed(data.decode() if isinstance(data, bytes) else data)
+    except RecursionError:
+        raise ValueError("too many objects and lists within one another") from None
+    except UnicodeError:
+        raise ValueError("not UTF-8") from None
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    if kind is not None and document.setdefault("kind", kind) != kind:
+        raise ValueError(f"kind: it should be {kind}")
+    try:
+        event = _EVENT.validate_python(document)
+    except ValidationError as error:
+        raise ValueError("; ".join(_problem(each) for each in error.errors(include_url=False))) from None
+    if event.at is not None and datetime.fromisoformat(event.at) > now + CLOCK_AHEAD:
+        raise ValueError(f"at: {event.at} has not come yet")
+    return event
+
+
+def read_event(body: str) -> Event:
+    """Read an event back from its own JSON; ValueError if it is none."""
+    return _EVENT.validate_json(body)
+
+
+def identified(event: Event) -> Event:
+    """Return the event with an id: its own, or a new one."""
+    return event if event.event_id is not None else event.model_copy(update={"event_id": new_event_id()})
+
+
+def new_event_id() -> str:
+    """Return an id nobody has: 12 hexadecimal digits of the time in ms, which keep an index compact, and 80 bits."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def utc(text: str) -> str:
+    """Return a time as it is stored: UTC, ISO 8601, milliseconds.
+
+    Raises ValueError if it is no time, has no offset, or is before 2000 or after 2099.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("no ISO 8601 time") from None
+    if moment.tzinfo is None:
+        raise ValueError("no offset from UTC, such as Z or +02:00")
+    if moment < EARLIEST or moment.year >= 2100:
+        raise ValueError("before 2000 or after 2099")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _problem(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"] if part not in KINDS)
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
+
+
+def _deeper_than(levels: int, value: JsonValue) -> bool:
+    """Say whether objects and lists nest deeper than that many levels."""
+    layer: list[JsonValue] = [value]
+    for _ in range(levels + 1):
+        layer = [inner for each in layer for inner in _inside(each)]
+        if not layer:
+            return False
+    return True
+
+
+def _inside(value: JsonValue) -> Iterable[JsonValue]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+        case _:
+            return ()
