@@ -52,6 +52,17 @@ class Limits(BaseModel):
     memory_gb: float = Field(default=12, gt=0, description="Resident memory limit")
 
 
+class Collection(BaseModel):
+    """What a line collects of its use, and for how long (source 004's names and defaults)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    collect_controller_data: bool = Field(default=True, description="Keep usage events")
+    collect_feedback: bool = Field(default=True, description="Keep ratings and corrections")
+    data_retention_days: int = Field(default=90, ge=1, le=36_500, description="Days after which an event is deleted")
+    keep_payloads: bool = Field(default=False, description="Keep inputs and outputs with the predictions")
+
+
 class Line(BaseModel):
     """Name, family, data sources, policy and limits of one model line."""
 
@@ -72,6 +83,7 @@ class Line(BaseModel):
     inbox: str | None = Field(default=None, description="Folder that is watched; default: <home>/inbox/<line>")
     judge: Judge | None = Field(default=None, description="A model that judges the data, if any")
     limits: Limits = Limits()
+    collection: Collection = Collection()
     policy: Policy
 
     def gain_alpha(self, kind: SetKind) -> float | None:

@@ -239,7 +239,6 @@ class Reviews(Protocol):
         ...
 
 
-class Leases(Protocol):
 class Events(Protocol):
     """Usage, feedback, corrections and predictions of every line; an id is one event of its line.
 
@@ -290,6 +289,7 @@ class Events(Protocol):
         ...
 
 
+class Leases(Protocol):
     """Mutual exclusion across processes and hosts that survives a holder's death."""
 
     def hold(self, name: str, *, holder: str, wait_seconds: float) -> AbstractContextManager[None]:
@@ -460,6 +460,7 @@ class Platform:
     ledger: Ledger
     versions: Versions
     reviews: Reviews
+    events: Events
     leases: Leases
     alerts: Alerts
     tracker: Tracker
@@ -471,4 +472,3 @@ class Platform:
     lines: Callable[[], Sequence[Line]]
     code_version: Callable[[str], str]
     checkpoints_url: str
-    events: Events
