@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -21,6 +21,7 @@ from mlops_assets.core.errors import Busy, Corrupt, Unavailable
 from mlops_assets.core.events import Event, Kind, Receipt, StoredEvent, identified, read_event
 
 GROUP_EVENTS = 1_000  # that one transaction writes, unless a single call brings more
+GATHER_SECONDS = 0.001  # that a group waits for as many callers as the one before it had
 ROW_BYTES = 1_024  # what an event takes in memory besides its JSON
 FORGET_EVENTS = 2_000  # that one transaction deletes, so that others wait for milliseconds
 
@@ -47,6 +48,7 @@ class SqlEvents:
         self._waiting: deque[_Post] = deque()
         self._waiting_bytes = 0
         self._writing = False
+        self._expected = 1
         self._writer = ThreadPoolExecutor(1, "events")
 
     def append(self, line: str, events: Sequence[Event], *, wait_seconds: float = 30) -> tuple[Receipt, ...]:
@@ -118,6 +120,8 @@ class SqlEvents:
                 raise Busy("More events arrive than can be written.", "Nothing was stored; send them again later.")
             self._waiting.append(post)
             self._waiting_bytes += post.size
+            if len(self._waiting) == self._expected:
+                self._changed.notify_all()
             if not self._writing:
                 self._writer.submit(self._write)
                 self._writing = True
@@ -143,11 +147,15 @@ class SqlEvents:
         group: list[_Post] = []
         count = 0
         with self._changed:
+            # Those who were answered together mostly come back together: half a group would cost a whole fsync.
+            if self._expected > 1:
+                self._changed.wait_for(lambda: len(self._waiting) >= self._expected, GATHER_SECONDS)
             while self._waiting and (not group or count + len(self._waiting[0].rows) <= GROUP_EVENTS):
                 group.append(self._waiting.popleft())
                 count += len(group[-1].rows)
             self._waiting_bytes -= sum(post.size for post in group)
             self._writing = bool(group)
+            self._expected = max(len(group), 1)
             self._changed.notify_all()
         return group
 
@@ -186,11 +194,11 @@ class _Line:
         self.known = dict(known)
         self.head = head
         self.sequence = head or 0
-        self.new: list[dict[str, Any]] = []
+        self.new: list[_Written] = []
 
-    def take(self, row: Row, now: str) -> Receipt:
+    def take(self, given: Row, now: str) -> Receipt:
         """Number a new event, or find the one that has its id."""
-        event_id, event, body = row
+        event_id, event, body = given
         found = self.known.get(event_id)
         if found is not None:
             same = found.body == body or _event(found) == event
@@ -201,16 +209,16 @@ class _Line:
                 received_at=found.received_at,
             )
         self.sequence += 1
-        written = _Written(self.line, self.sequence, event_id, event.kind, now, body)
-        self.new.append(written._asdict())
-        self.known[event_id] = written
+        row = _Written(self.line, self.sequence, event_id, event.kind, now, body)
+        self.new.append(row)
+        self.known[event_id] = row
         return Receipt(status="stored", event_id=event_id, sequence=self.sequence, received_at=now)
 
     def write(self, connection: sa.Connection) -> None:
         """Insert what is new, and where the numbers have come to."""
         if not self.new:
             return
-        connection.execute(events.insert(), self.new)
+        connection.execute(events.insert(), [row.__dict__ for row in self.new])
         if self.head is None:
             connection.execute(event_heads.insert().values(line=self.line, sequence=self.sequence))
         else:
@@ -218,7 +226,8 @@ class _Line:
             connection.execute(moved.values(sequence=self.sequence))
 
 
-class _Written(NamedTuple):
+@dataclass
+class _Written:
     """A row of the transaction that is being written."""
 
     line: str
