@@ -112,6 +112,7 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
     from mlops_assets.adapters.database.records import SqlRecords
     from mlops_assets.adapters.database.reviews import SqlReviews
     from mlops_assets.adapters.database.versions import SqlVersions
+    from mlops_assets.adapters.hub_huggingface import HuggingFaceHub
     from mlops_assets.adapters.judge_langchain import LangChainJudge
     from mlops_assets.adapters.process import LocalProcess
     from mlops_assets.adapters.serving_pointer import ServingPointer
@@ -132,14 +133,15 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
         ledger=SqlLedger(database),
         versions=SqlVersions(database),
         reviews=SqlReviews(database),
-        leases=leases,
         events=SqlEvents(database),
+        leases=leases,
         alerts=AppriseAlerts(made.alert_urls, outbox=outbox, leases=leases),
         tracker=MlflowTracker(
             made.tracking_uri, made.home, store=store, outbox=outbox, leases=leases, ui=made.tracking_ui
         ),
         compute=compute or LocalProcess(made.home, root=made.root),
         serving=ServingPointer(made.home, store=store),
+        hub=HuggingFaceHub(),
         judge=LangChainJudge(),
         analyst=LangChainAnalyst(),
         family=family,

@@ -52,6 +52,20 @@ class Limits(BaseModel):
     memory_gb: float = Field(default=12, gt=0, description="Resident memory limit")
 
 
+class Hub(BaseModel):
+    """A repository on the Hugging Face Hub that follows the line's versions; its token comes from HF_TOKEN alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    repo: str = Field(
+        pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", description="'owner/name'; it is made if it is not there"
+    )
+    private: bool = Field(default=True, description="Publishing stops if the repository is public and this is true")
+    serve_before_published: bool = Field(
+        default=True, description="False: an approved candidate serves only once the Hub has it"
+    )
+
+
 class Collection(BaseModel):
     """What a line collects of its use, and for how long (source 004's names and defaults)."""
 
@@ -84,6 +98,7 @@ class Line(BaseModel):
     judge: Judge | None = Field(default=None, description="A model that judges the data, if any")
     limits: Limits = Limits()
     collection: Collection = Collection()
+    hub: Hub | None = Field(default=None, description="Where versions are published, if anywhere")
     policy: Policy
 
     def gain_alpha(self, kind: SetKind) -> float | None:

@@ -16,6 +16,7 @@ from pydantic import Field, JsonValue
 from mlops_assets.core import policy
 from mlops_assets.core.events import Event, Kind, Receipt, StoredEvent
 from mlops_assets.core.family import Family
+from mlops_assets.core.line import Hub as HubSettings
 from mlops_assets.core.line import Judge, Limits, Line
 from mlops_assets.core.records import AssetRecord, CandidateModel, Decision, EvalReport, Exchange, Record, ReviewAnswer
 from mlops_assets.core.tasks import Task, TaskResult
@@ -419,6 +420,42 @@ class Serving(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Publication:
+    """One version as the Hub is to hold it: the files of its servable, and the model card as README.md."""
+
+    line: str
+    version: int
+    servable: str
+    folder: Path
+    card: str
+
+    @property
+    def tag(self) -> str:
+        """The name of the version on the Hub."""
+        return f"v{self.version}"
+
+
+class Hub(Protocol):
+    """A repository that follows a line's versions; a mirror, never an authority.
+
+    Every method raises Unavailable where a later attempt may succeed, Refused where a person has to act first (token,
+    rights, somebody else's commit) and Corrupt where the Hub holds other bytes than it was given.
+    """
+
+    def publish(self, settings: HubSettings, publication: Publication, *, attempts: int) -> str:
+        """Commit, read back and tag a version, once however often it is called; return the commit's id."""
+        ...
+
+    def point(self, settings: HubSettings, name: str, commit: str) -> None:
+        """Make a tag that may move, such as 'production', name a commit."""
+        ...
+
+    def ready(self, settings: HubSettings) -> str:
+        """Return what is found at the repository without changing anything (`mlops doctor`)."""
+        ...
+
+
 class Upload(Record):
     """A complete upload in an inbox."""
 
@@ -466,6 +503,7 @@ class Platform:
     tracker: Tracker
     compute: Compute
     serving: Serving
+    hub: Hub
     judge: DataJudge
     analyst: Analyst
     family: Callable[[str], Family]
