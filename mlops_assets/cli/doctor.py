@@ -125,6 +125,7 @@ def _line(platform: Platform, settings: wiring.Settings, line: Line) -> Iterator
         found = str(check.observed or ("there" if check.passed else "missing"))
         yield _ok(name, found) if check.passed else _warn(name, found, check.explanation)
     yield from _models(platform, line)
+    yield from _hub(platform, line)
     for known in (line.golden, *([line.sealed] if line.sealed else []), *line.suites):
         what, todo = f"{line.line}: {known.path}", "Run `make fetch`, or put the set there."
         if (settings.root / known.path).exists():
@@ -144,6 +145,17 @@ def _models(platform: Platform, line: Line) -> Iterator[Diagnosis]:
         name, trades = f"{line.line}: analyst", len(line.policy.analyst_may_approve_within)
         used = f"{analyst.model}, lowers and explains" + (f", decides within {trades} trade-offs" if trades else "")
         yield _model(name, lambda: platform.analyst.ready(analyst), used, without="the rule alone decides", wrong=_warn)
+
+
+def _hub(platform: Platform, line: Line) -> Iterator[Diagnosis]:
+    """Ask for the line's repository without changing anything; only a line that waits for the Hub cannot do without."""
+    if line.hub is None:
+        return
+    name = f"{line.line}: hub"
+    try:
+        yield _ok(name, platform.hub.ready(line.hub))
+    except PlatformError as error:
+        yield (_warn if line.hub.serve_before_published else _fail)(name, error.what, error.todo)
 
 
 def _model(

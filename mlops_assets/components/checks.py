@@ -14,6 +14,7 @@ from mlops_assets.core.records import (
     EvalReport,
     ValidatedData,
 )
+from mlops_assets.lifecycle import status
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,9 @@ def serves_the_judged_bytes(line: Line) -> dg.AssetChecksDefinition:
         decision = platform.records.get(line.line, context.run.tags["dagster/partition"], "decision")
         judged = decision.evidence.candidate if isinstance(decision, Decision) else None
         live = (platform.serving.live(line.line) or {}).get("digest")
+        waits = line.hub is not None and not line.hub.serve_before_published and judged != live
+        if waits and status.status(platform, line, context.run.tags["dagster/partition"]) == "PENDING_PUBLISH":
+            return dg.AssetCheckResult(passed=True, metadata={"judged": str(judged), "serves": "once the Hub has it"})
         return dg.AssetCheckResult(passed=judged == live, metadata={"judged": str(judged), "serves": str(live)})
 
     return serves_the_judged_bytes

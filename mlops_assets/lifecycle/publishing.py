@@ -1,12 +1,14 @@
-"""Telling everyone which version serves: the serving pointer, the registry, the model card."""
+"""Telling everyone which version serves: the serving pointer, the registry, the model card, the Hub."""
 
+from mlops_assets.core.errors import Busy, PlatformError
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Pointer, Version
+from mlops_assets.core.ports import Alert, LedgerEntry, Platform, Pointer, Publication, Version
 from mlops_assets.core.records import Decision
 from mlops_assets.lifecycle.card import model_card
 from mlops_assets.lifecycle.failpoints import failpoint
 
 PLATFORM = "platform"
+ATTEMPTS = 6
 
 
 def publish_roles(platform: Platform, line: Line, pointer: Pointer) -> Pointer:
@@ -28,3 +30,89 @@ def mirror(
     platform.tracker.roles(line.line, pointer)
     failpoint("release: after roles")
     return mlflow_version, platform.store.put_bytes(card.encode())
+
+
+def published(platform: Platform, line: Line, version: int) -> LedgerEntry | None:
+    """Return the ledger's word that the line's repository on the Hub holds a version, None if it does not yet."""
+    if line.hub is None:
+        return None
+    entries = platform.ledger.entries(line.line, "published")
+    return next((e for e in entries if (e.body["repo"], e.body["version"]) == (line.hub.repo, version)), None)
+
+
+def owed(platform: Platform, line: Line, version: int) -> bool:
+    """Say whether the Hub still has to be given a version; never for a line without one."""
+    return line.hub is not None and published(platform, line, version) is None
+
+
+def publish(
+    platform: Platform, line: Line, version: Version, decision: Decision | None, *, attempts: int = ATTEMPTS
+) -> bool:
+    """Give a version to the line's repository on the Hub, once; return whether it is there now.
+
+    Never raises for the Hub: what it could not take stays owed, and the team is told once for each kind of trouble.
+    """
+    if line.hub is None or not owed(platform, line, version.version):
+        return True
+    try:
+        with platform.leases.hold(f"hub:{line.line}", holder=f"version {version.version}", wait_seconds=0):
+            publication = Publication(
+                line=line.line,
+                version=version.version,
+                servable=version.servable,
+                folder=platform.store.folder(version.servable),
+                card=model_card(platform, line, version, decision),
+            )
+            commit = platform.hub.publish(line.hub, publication, attempts=attempts)
+            failpoint("publish: after hub")
+            platform.ledger.append(
+                "published",
+                line.line,
+                actor=PLATFORM,
+                batch_id=version.batch_id,
+                body={
+                    "version": version.version,
+                    "servable": version.servable,
+                    "repo": line.hub.repo,
+                    "commit": commit,
+                    "tag": publication.tag,
+                },
+                key=f"published:{line.line}:{line.hub.repo}:{version.version}",
+            )
+            failpoint("publish: after ledger")
+    except Busy:  # another process is at it
+        return not owed(platform, line, version.version)
+    except PlatformError as error:
+        _tell(platform, line, f"Version {version.version} is not on the Hub", version.version, error)
+        return False
+    return True
+
+
+def point_hub(platform: Platform, line: Line, pointer: Pointer) -> None:
+    """Make the Hub's tag 'production' name the version that serves, once it is there; a ledger entry for each move."""
+    entry = published(platform, line, pointer.roles["production"])
+    if line.hub is None or entry is None:
+        return
+    moves = [each for each in platform.ledger.entries(line.line, "tagged") if each.body["repo"] == line.hub.repo]
+    if moves and moves[-1].body["commit"] == entry.body["commit"]:
+        return
+    try:
+        platform.hub.point(line.hub, "production", str(entry.body["commit"]))
+    except PlatformError as error:
+        _tell(platform, line, "The Hub's production tag is not moved", pointer.revision, error)
+        return
+    platform.ledger.append(
+        "tagged",
+        line.line,
+        actor=PLATFORM,
+        body={name: entry.body[name] for name in ("repo", "commit", "version")} | {"tag": "production"},
+        key=f"tagged:{line.line}:{line.hub.repo}:{pointer.revision}",
+    )
+
+
+def _tell(platform: Platform, line: Line, title: str, what: int, error: PlatformError) -> None:
+    platform.alerts.send(
+        Alert(
+            key=f"hub:{line.line}:{title}:{what}:{type(error).__name__}", title=title, text=str(error), line=line.line
+        )
+    )

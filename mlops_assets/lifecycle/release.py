@@ -4,14 +4,16 @@ The order of a release is version row, pointer, serving pointer, registry, card,
 authoritative from the pointer on; every later step is idempotent and is made again by the same command.
 """
 
-from mlops_assets.core.errors import NotFound, Refused, Stale
+from mlops_assets.core.errors import Busy, NotFound, PlatformError, Refused, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Pointer, Role, Version
 from mlops_assets.core.records import CandidateModel, Decision, DeployedVersion
+from mlops_assets.lifecycle.card import model_card
 from mlops_assets.lifecycle.decide import binding
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import hold, hold_pointer
-from mlops_assets.lifecycle.publishing import PLATFORM, mirror, publish_roles
+from mlops_assets.lifecycle.publishing import ATTEMPTS, PLATFORM, mirror, owed, point_hub, publish, publish_roles
+from mlops_assets.lifecycle.quarantine import quarantine
 
 
 def release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
@@ -20,12 +22,34 @@ def release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
     Refused for anything but a concluded APPROVE; Stale if production, policy, code, an evaluation set or the candidate
     is no longer what the decision is bound to; Corrupt if the ledger does not bear the decision out, or stored bytes
     are not what their digest says. A release that was begun is finished, whatever became of policy and code.
+
+    The Hub, where the line has one, is given the version while nothing is held: until it has it, the record says
+    PENDING_PUBLISH, and with `serve_before_published: false` nothing is switched.
     """
+    return _with_hub(platform, line, _release(platform, line, batch_id), ATTEMPTS)
+
+
+def _with_hub(platform: Platform, line: Line, deployed: DeployedVersion, attempts: int) -> DeployedVersion:
+    """Publish what is pending and finish its release; the record as it is if the Hub is away."""
+    if deployed.status != "PENDING_PUBLISH":
+        return deployed
+    version = platform.versions.get(line.line, deployed.version)
+    decision = platform.records.get(line.line, deployed.batch_id, "decision")
+    if not publish(platform, line, version, decision if isinstance(decision, Decision) else None, attempts=attempts):
+        return deployed
+    return _release(platform, line, deployed.batch_id)
+
+
+def _release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
+    """Do all of a release that the tables, and what the Hub has, allow."""
     with hold(platform, line, batch_id), hold_pointer(platform, line, batch_id):
         decision, candidate = _approved(platform, line, batch_id)
         made = platform.records.get(line.line, batch_id, "deployed_version")
         if isinstance(made, DeployedVersion) and made.decision_id == decision.decision_id:
-            return made
+            if made.status != "PENDING_PUBLISH" or owed(platform, line, made.version):
+                return made
+            if _released(platform, line, made.version):
+                return _recorded(platform, made.model_copy(update={"status": "SUCCESS"}))
         binding.require_whole_ledger(platform)
         begun = _begun(platform, decision)
         if begun is None:
@@ -33,6 +57,9 @@ def release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
         binding.require_intact(platform, decision)
         if begun is None:
             binding.require_approval(platform, line, decision)
+        pending = owed(platform, line, begun.version) if begun else line.hub is not None
+        if line.hub is not None and pending and not line.hub.serve_before_published:
+            return _recorded(platform, _held_back(platform, line, decision, candidate))
         version, pointer = _switch(platform, line, decision, candidate, begun)
         failpoint("release: after pointer")
         mlflow_version, card = mirror(platform, line, version, decision, pointer)
@@ -61,14 +88,40 @@ def release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
             model=version.model,
             decision_id=decision.decision_id,
             previous_version=decision.evidence.production_version,
-            status="SUCCESS",
+            status="PENDING_PUBLISH" if pending else "SUCCESS",
             card=card,
             mlflow_model_version=mlflow_version,
             deployed_at=entry.at,
         )
-        platform.records.put("deployed_version", deployed)
-        failpoint("release: after record")
-        return deployed
+        return _recorded(platform, deployed)
+
+
+def _recorded(platform: Platform, deployed: DeployedVersion) -> DeployedVersion:
+    platform.records.put("deployed_version", deployed)
+    failpoint("release: after record")
+    return deployed
+
+
+def _released(platform: Platform, line: Line, version: int) -> bool:
+    return any(each.body["version"] == version for each in platform.ledger.entries(line.line, "released"))
+
+
+def _held_back(platform: Platform, line: Line, decision: Decision, candidate: CandidateModel) -> DeployedVersion:
+    """Number the version and say that it waits for the Hub; what serves stays as it is."""
+    version = _version(platform, line, decision, candidate)
+    return DeployedVersion(
+        line=line.line,
+        batch_id=decision.batch_id,
+        parents={"decision": decision.digest, "candidate_model": candidate.digest},
+        version=version.version,
+        servable=version.servable,
+        model=version.model,
+        decision_id=decision.decision_id,
+        previous_version=decision.evidence.production_version,
+        status="PENDING_PUBLISH",
+        card=platform.store.put_bytes(model_card(platform, line, version, decision).encode()),
+        deployed_at=version.deployed_at,
+    )
 
 
 def rollback(platform: Platform, line: Line, *, to: int | None, reason: str, actor: str) -> Pointer:
@@ -102,8 +155,43 @@ def reconcile(platform: Platform) -> None:
         pointer = platform.versions.pointer(line.line)
         if "production" in pointer.roles:
             publish_roles(platform, line, pointer)
+        if line.hub is not None:
+            _reconcile_hub(platform, line)
     platform.tracker.reconcile()
     platform.alerts.deliver()
+
+
+def _reconcile_hub(platform: Platform, line: Line) -> None:
+    """Publish what is pending, and what serves; then let the Hub's production tag follow the pointer."""
+    for version in platform.versions.list(line.line):
+        made = version.batch_id and platform.records.get(line.line, version.batch_id, "deployed_version")
+        if isinstance(made, DeployedVersion) and (made.version, made.status) == (version.version, "PENDING_PUBLISH"):
+            try:
+                _with_hub(platform, line, _release(platform, line, made.batch_id), 1)
+            except Busy:
+                continue
+            except PlatformError as error:
+                _set_aside(platform, line, made, error)
+    pointer = platform.versions.pointer(line.line)
+    if "production" in pointer.roles:
+        live = platform.versions.get(line.line, pointer.roles["production"])
+        if live.batch_id is None:  # a base model, which no record waits for
+            publish(platform, line, live, None, attempts=1)
+        point_hub(platform, line, pointer)
+
+
+def _set_aside(platform: Platform, line: Line, made: DeployedVersion, error: PlatformError) -> None:
+    """Quarantine a candidate that waited for the Hub until it could not be released any more."""
+    platform.records.forget(line.line, made.batch_id, "deployed_version")
+    quarantine(
+        platform,
+        line,
+        made.batch_id,
+        reason_code="NOT_RELEASED",
+        reason=f"Version {made.version} waited for the Hub and cannot be released any more: {error}",
+        deployment_status="ERROR",
+        logs=None,
+    )
 
 
 def _target(platform: Platform, line: Line, pointer: Pointer, to: int | None) -> tuple[int, Version]:
@@ -170,6 +258,17 @@ def _switch(
             f"Version {made.version} of {line.line} was rolled back.",
             f"`mlops rollback {line.line} --to {made.version} --reason TEXT` serves it again.",
         )
+    version = _version(platform, line, decision, candidate)
+    failpoint("release: after version")
+    roles: dict[Role, int] = {**pointer.roles, "production": version.version}
+    if live is not None:
+        roles["previous"] = live
+    return version, platform.versions.move(line.line, pointer, roles)
+
+
+def _version(platform: Platform, line: Line, decision: Decision, candidate: CandidateModel) -> Version:
+    """Number the version, if production is still what the decision was made against and all bytes are there."""
+    live = platform.versions.pointer(line.line).roles.get("production")
     judged = decision.evidence.production_version, decision.evidence.production
     if judged != (live, None if live is None else platform.versions.get(line.line, live).servable):
         raise Stale(
@@ -179,7 +278,7 @@ def _switch(
         )
     platform.store.folder(candidate.servable)
     platform.store.folder(candidate.model)
-    version = platform.versions.add(
+    return platform.versions.add(
         line.line,
         servable=candidate.servable,
         model=candidate.model,
@@ -187,8 +286,3 @@ def _switch(
         decision_id=decision.decision_id,
         parent_version=candidate.parent_version,
     )
-    failpoint("release: after version")
-    roles: dict[Role, int] = {**pointer.roles, "production": version.version}
-    if live is not None:
-        roles["previous"] = live
-    return version, platform.versions.move(line.line, pointer, roles)

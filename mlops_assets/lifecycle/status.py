@@ -39,7 +39,9 @@ def status(platform: Platform, line: Line, batch_id: str) -> str:
     """Return how far a batch got, in one word."""
     made = chain(platform, line, batch_id)
     if made.deployed is not None:
-        return "ROLLED_BACK" if _rolled_back(platform, line, made.deployed) else "DEPLOYED"
+        if _rolled_back(platform, line, made.deployed):
+            return "ROLLED_BACK"
+        return "PENDING_PUBLISH" if made.deployed.status == "PENDING_PUBLISH" else "DEPLOYED"
     if made.quarantined is not None:
         return {"held": "QUARANTINED", "released": "RELEASED", "discarded": "DISCARDED"}[made.quarantined.status]
     if made.decision is not None:
