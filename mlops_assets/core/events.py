@@ -120,16 +120,18 @@ class StoredEvent(Record):
 
 
 class Receipt(Record):
-    """The answer to an event: where it is stored.
+    """What became of one event that somebody sent.
 
-    'duplicate': it was there already, and these are its first sequence and time. 'conflict': another event has its id;
-    nothing was stored, and these are the other's.
+    stored: it would survive a power cut. duplicate: it was there already, and this is its first answer again. conflict:
+    another event has its id, and these are the other's; nothing was stored. off: the line does not collect this kind.
+    invalid: `problem` says what is wrong with it.
     """
 
-    status: Literal["stored", "duplicate", "conflict"]
-    event_id: str
-    sequence: int
-    received_at: str
+    status: Literal["stored", "duplicate", "conflict", "off", "invalid"]
+    event_id: str | None = None
+    sequence: int | None = None
+    received_at: str | None = None
+    problem: str = ""
 
 
 def parse_event(data: bytes | str, *, kind: Kind | None = None, now: datetime) -> Event:

@@ -7,30 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.events import Event, Kind, Prediction, Receipt, parse_event
 from mlops_assets.core.line import Collection, Line
 from mlops_assets.core.ports import Platform
-from mlops_assets.core.records import Record
 from mlops_assets.core.rows import Broken, lines
 
 TOGETHER = 500  # lines of a file that are stored in one transaction
-
-
-class Answer(Record):
-    """What became of one document.
-
-    stored; duplicate: it was there already, and this is its first answer again; conflict: another event has its id;
-    off: the line does not collect this kind; invalid: `problem` says what is wrong with it.
-    """
-
-    status: Literal["stored", "duplicate", "conflict", "off", "invalid"]
-    event_id: str | None = None
-    sequence: int | None = None
-    received_at: str | None = None
-    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,17 +22,17 @@ class Prepared:
     """Documents that were read: the events to store, and for each document its answer or None for the next event."""
 
     events: tuple[Event, ...]
-    known: tuple[Answer | None, ...]
+    known: tuple[Receipt | None, ...]
 
-    def answers(self, receipts: Sequence[Receipt]) -> tuple[Answer, ...]:
+    def answers(self, receipts: Sequence[Receipt]) -> tuple[Receipt, ...]:
         """Return an answer for each document, in order, given the receipts of the events."""
         waiting = iter(receipts)
-        return tuple(each or _answer(next(waiting)) for each in self.known)
+        return tuple(each or next(waiting) for each in self.known)
 
 
 def collect(
     platform: Platform, line: Line, events: Sequence[Event | bytes | str], *, kind: Kind | None = None
-) -> tuple[Answer, ...]:
+) -> tuple[Receipt, ...]:
     """Check and store events, given as such or as JSON (of `kind`, if they do not say), and answer each in order.
 
     What is answered 'stored' would survive a power cut. Busy and Unavailable as `Events.append` raises them: nothing
@@ -61,15 +45,15 @@ def collect(
 def prepare(line: Line, events: Sequence[Event | bytes | str], *, kind: Kind | None = None, now: datetime) -> Prepared:
     """Read events and apply the line's switches, without storing: for callers that await `Events.submit`."""
     wanted: list[Event] = []
-    known: list[Answer | None] = []
+    known: list[Receipt | None] = []
     for each in events:
         try:
             event = parse_event(each, kind=kind, now=now) if isinstance(each, bytes | str) else each
         except ValueError as error:
-            known.append(Answer(status="invalid", problem=str(error)))
+            known.append(Receipt(status="invalid", problem=str(error)))
             continue
         if problem := _off(event, line.collection):
-            known.append(Answer(status="off", event_id=event.event_id, problem=problem))
+            known.append(Receipt(status="off", event_id=event.event_id, problem=problem))
             continue
         wanted.append(_private(event, line.collection))
         known.append(None)
@@ -83,14 +67,14 @@ def collect_file(
     *,
     kind: Kind | None = None,
     report: Callable[[int], None] = lambda count: None,
-) -> Iterator[tuple[str, Answer]]:
+) -> Iterator[tuple[str, Receipt]]:
     """Collect a file of JSON lines; yield each line's place ('line 3') and answer. `report` is told of lines done.
 
     A line without an id gets one from its text and how often that text came before, so that a file that is added again,
     or has grown, adds only what is new.
     """
     seen: dict[str, int] = {}
-    part: list[tuple[str, Event | Answer]] = []
+    part: list[tuple[str, Event | Receipt]] = []
     for where, text in lines(path):
         part.append((where, _read(text, kind, seen)))
         if len(part) == TOGETHER:
@@ -109,13 +93,13 @@ def retention(platform: Platform, now: datetime) -> int:
     )
 
 
-def _read(text: str | Broken, kind: Kind | None, seen: dict[str, int]) -> Event | Answer:
+def _read(text: str | Broken, kind: Kind | None, seen: dict[str, int]) -> Event | Receipt:
     if isinstance(text, Broken):
-        return Answer(status="invalid", problem=text.detail)
+        return Receipt(status="invalid", problem=text.detail)
     try:
         event = parse_event(text, kind=kind, now=datetime.now(UTC))
     except ValueError as error:
-        return Answer(status="invalid", problem=str(error))
+        return Receipt(status="invalid", problem=str(error))
     if event.event_id is not None:
         return event
     digest = sha256_json(event.model_dump(mode="json", exclude_none=True))[:32]
@@ -123,14 +107,11 @@ def _read(text: str | Broken, kind: Kind | None, seen: dict[str, int]) -> Event 
     return event.model_copy(update={"event_id": f"line-{digest}-{seen[digest]}"})
 
 
-def _store(platform: Platform, line: Line, part: Sequence[tuple[str, Event | Answer]]) -> Iterator[tuple[str, Answer]]:
-    answers = iter(collect(platform, line, [each for _, each in part if not isinstance(each, Answer)]))
-    yield from ((where, each if isinstance(each, Answer) else next(answers)) for where, each in part)
-
-
-def _answer(receipt: Receipt) -> Answer:
-    problem = "another event has this id" if receipt.status == "conflict" else ""
-    return Answer(**receipt.model_dump(), problem=problem)
+def _store(
+    platform: Platform, line: Line, part: Sequence[tuple[str, Event | Receipt]]
+) -> Iterator[tuple[str, Receipt]]:
+    answers = iter(collect(platform, line, [each for _, each in part if not isinstance(each, Receipt)]))
+    yield from ((where, each if isinstance(each, Receipt) else next(answers)) for where, each in part)
 
 
 def _off(event: Event, collection: Collection) -> str:

@@ -207,6 +207,7 @@ class _Line:
                 event_id=event_id,
                 sequence=found.sequence,
                 received_at=found.received_at,
+                problem="" if same else "another event has this id",
             )
         self.sequence += 1
         row = _Written(self.line, self.sequence, event_id, event.kind, now, body)

@@ -101,7 +101,7 @@ def test_events_are_numbered_per_line_and_read_with_a_cursor(database: Database)
     assert [each.sequence for each in events.read("speech", kind="feedback")] == [1, 3]
     assert events.count("speech", after=1) == {"usage": 1, "feedback": 1}
     assert (events.last("speech"), events.last("mango")) == (3, 1)
-    found = events.find("speech", [first[1].event_id, other.event_id])
+    found = events.find("speech", [str(first[1].event_id), str(other.event_id)])
     assert [each.event for each in found.values()] == [Usage(type="generation", event_id=first[1].event_id)]
 
 
@@ -110,7 +110,7 @@ def test_an_id_is_one_event_of_its_line(database: Database) -> None:
     (first,) = events.append("speech", [rating(5, "a")])
     again, twice, other, new = events.append("speech", [rating(5, "a"), rating(5, "b"), rating(4, "a"), rating(5, "b")])
     assert again == first.model_copy(update={"status": "duplicate"})
-    assert other == first.model_copy(update={"status": "conflict"})
+    assert other == first.model_copy(update={"status": "conflict", "problem": "another event has this id"})
     assert (twice.status, new.status, new.sequence) == ("stored", "duplicate", twice.sequence)
     assert events.append("mango", [rating(4, "a")])[0].status == "stored"
     assert [each.event for each in events.read("speech")] == [rating(5, "a"), rating(5, "b")]
@@ -141,7 +141,7 @@ def test_whatever_many_callers_repeat_is_one_event_with_one_answer(
     assert sorted(each.sequence for each in kept.values()) == list(range(1, len(kept) + 1))
     assert set(kept) == {event.event_id for event, _ in answered}
     for event, receipt in answered:
-        mine = kept[receipt.event_id]
+        mine = kept[event.event_id]
         assert (receipt.sequence, receipt.received_at) == (mine.sequence, mine.received_at)
         assert (receipt.status == "conflict") == (mine.event != event)
     assert sum(receipt.status == "stored" for _, receipt in answered) == len(kept)
