@@ -83,7 +83,7 @@ def publish(
     except Busy:  # another process is at it
         return not owed(platform, line, version.version)
     except PlatformError as error:
-        _tell(platform, line, f"Version {version.version} is not on the Hub", version.version, error)
+        tell(platform, line, f"Version {version.version} is not on the Hub", version.version, error)
         return False
     return True
 
@@ -99,7 +99,7 @@ def point_hub(platform: Platform, line: Line, pointer: Pointer) -> None:
     try:
         platform.hub.point(line.hub, "production", str(entry.body["commit"]))
     except PlatformError as error:
-        _tell(platform, line, "The Hub's production tag is not moved", pointer.revision, error)
+        tell(platform, line, "The Hub's production tag is not moved", pointer.revision, error)
         return
     platform.ledger.append(
         "tagged",
@@ -110,7 +110,8 @@ def point_hub(platform: Platform, line: Line, pointer: Pointer) -> None:
     )
 
 
-def _tell(platform: Platform, line: Line, title: str, what: int, error: PlatformError) -> None:
+def tell(platform: Platform, line: Line, title: str, what: int, error: PlatformError) -> None:
+    """Tell the team of trouble with the Hub, once for each version or revision and kind of error."""
     platform.alerts.send(
         Alert(
             key=f"hub:{line.line}:{title}:{what}:{type(error).__name__}", title=title, text=str(error), line=line.line

@@ -12,7 +12,7 @@ from mlops_assets.lifecycle.card import model_card
 from mlops_assets.lifecycle.decide import binding
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import hold, hold_pointer
-from mlops_assets.lifecycle.publishing import ATTEMPTS, PLATFORM, mirror, owed, point_hub, publish, publish_roles
+from mlops_assets.lifecycle.publishing import ATTEMPTS, PLATFORM, mirror, owed, point_hub, publish, publish_roles, tell
 from mlops_assets.lifecycle.quarantine import quarantine
 
 
@@ -170,8 +170,10 @@ def _reconcile_hub(platform: Platform, line: Line) -> None:
                 _with_hub(platform, line, _release(platform, line, made.batch_id), 1)
             except Busy:
                 continue
-            except PlatformError as error:
+            except Stale as error:
                 _set_aside(platform, line, made, error)
+            except PlatformError as error:
+                tell(platform, line, f"Version {made.version} waits and cannot be released", made.version, error)
     pointer = platform.versions.pointer(line.line)
     if "production" in pointer.roles:
         live = platform.versions.get(line.line, pointer.roles["production"])
@@ -180,7 +182,7 @@ def _reconcile_hub(platform: Platform, line: Line) -> None:
         point_hub(platform, line, pointer)
 
 
-def _set_aside(platform: Platform, line: Line, made: DeployedVersion, error: PlatformError) -> None:
+def _set_aside(platform: Platform, line: Line, made: DeployedVersion, error: Stale) -> None:
     """Quarantine a candidate that waited for the Hub until it could not be released any more."""
     platform.records.forget(line.line, made.batch_id, "deployed_version")
     quarantine(

@@ -68,6 +68,7 @@ def test_serving_goes_on_while_the_hub_is_away(tmp_path: Path, hub: HubServer) -
     run(platform, line, batch)
     assert deployment(platform, line, batch) == ("PENDING_PUBLISH", "PENDING_PUBLISH")
     assert serves(platform, line) == 2
+    assert len(hub.asked) == 6
     reconcile(platform)
     assert deployment(platform, line, batch)[1] == "PENDING_PUBLISH"
     hub.faults.clear()
