@@ -15,6 +15,8 @@ from tenacity import retry, stop_after_delay, wait_fixed
 
 from mlops_assets import wiring
 from mlops_assets.core.ports import Platform
+from mlops_assets.lifecycle.decide.page import write_decision_page
+from mlops_assets.lifecycle.decide.replaying import recorded_decisions
 from mlops_assets.lifecycle.line_report import write_line_page
 
 DOCS = Path(__file__).parent
@@ -51,6 +53,7 @@ def main() -> None:
             page.get_by_text("Metadata").first.wait_for(timeout=60_000)
             _picture(page, "eval-report.png")
             _line_report(page, wiring.platform(settings))
+            _decision(page, wiring.platform(settings))
             browser.close()
     finally:
         server.terminate()
@@ -64,6 +67,17 @@ def _line_report(page: Page, platform: Platform) -> None:
     page.goto(f"{write_line_page(platform, line, platform.home / 'reports').as_uri()}#errors")
     page.wait_for_timeout(1_500)  # the page glides to its part
     page.screenshot(path=DOCS / "line-report.png")
+
+
+def _decision(page: Page, platform: Platform) -> None:
+    """Photograph the top of the page of a decision that opened the sealed set, from the tour of intent."""
+    decision = next(each for each in recorded_decisions(platform, "intent") if each.verdict == "APPROVE")
+    page.set_viewport_size({"width": 1280, "height": 1100})
+    written = write_decision_page(platform, decision)
+    if written is None:
+        sys.exit("The decision on the good batch of intent has no page: run `mlops demo intent` again.")
+    page.goto(written.as_uri())
+    page.screenshot(path=DOCS / "decision.png")
 
 
 def _picture(page: Page, name: str) -> None:
