@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.core.line import Judge
+from mlops_assets.core.line import Hub, Judge
 from mlops_assets.core.policy import Analyst
 from mlops_assets_tests.cli.conftest import Shell
 from mlops_assets_tests.components.conftest import declare
@@ -20,7 +20,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]
     policy = topics.policy.model_copy(update={"analyst": Analyst(model="cohere:command")})
     declare(folder / "lines", topics.model_copy(update={"policy": policy}))
     policy = topics.policy.model_copy(update={"analyst": Analyst(model="openai:m")})
-    declare(folder / "lines", baseline_line(folder, name="themes", policy=policy))
+    declare(folder / "lines", baseline_line(folder, name="themes", policy=policy, hub=Hub(repo="team/themes")))
     return {each["name"]: each for each in Shell(folder)("doctor", "--json", MLOPS_ROOT=str(folder)).document}
 
 
@@ -48,3 +48,10 @@ def test_an_analyst_that_cannot_be_asked_stops_nothing_and_is_named(found: dict[
     assert "langchain-cohere" in absent["found"]
     assert "key" in keyless["found"]
     assert "the rule alone decides" in keyless["todo"]
+
+
+def test_a_hub_without_a_token_is_named_with_what_to_set(found: dict[str, dict[str, str]]):
+    hub = found["themes: hub"]
+    assert hub["state"] == "warn"
+    assert "HF_TOKEN" in hub["todo"]
+    assert "topics: hub" not in found
