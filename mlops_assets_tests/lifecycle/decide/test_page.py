@@ -83,7 +83,7 @@ def test_the_forest_has_sets_suites_protected_slices_and_classes_on_scales_of_th
         "1 of 20",
         "1 of 5",
         "a training with another seed",
-        "2 of 4 units",
+        "2 of 6 units",
         "Over 2 seeds the gain in wer",
         "paired t",
         "4 of 4 slices are surely harmed",
