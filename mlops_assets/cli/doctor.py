@@ -126,6 +126,12 @@ def _line(platform: Platform, settings: wiring.Settings, line: Line) -> Iterator
         yield _ok(name, found) if check.passed else _warn(name, found, check.explanation)
     yield from _models(platform, line)
     yield from _hub(platform, line)
+    if line.sealed is None:
+        yield _warn(
+            f"{line.line}: sealed set",
+            "none: approvals rest on the golden set alone, which a breeder of candidates can wear out",
+            "Declare `sealed:` in its YAML (docs/decisions.md).",
+        )
     for known in (line.golden, *([line.sealed] if line.sealed else []), *line.suites):
         what, todo = f"{line.line}: {known.path}", "Run `make fetch`, or put the set there."
         if (settings.root / known.path).exists():

@@ -55,3 +55,8 @@ def test_a_hub_without_a_token_is_named_with_what_to_set(found: dict[str, dict[s
     assert hub["state"] == "warn"
     assert "HF_TOKEN" in hub["todo"]
     assert "topics: hub" not in found
+
+
+def test_a_line_without_a_sealed_set_is_told_what_that_risks(found: dict[str, dict[str, str]]):
+    assert found["topics: sealed set"]["state"] == "warn"
+    assert "intent: sealed set" not in found

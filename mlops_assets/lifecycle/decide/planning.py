@@ -1,16 +1,17 @@
 """What more evidence is worth buying: the agent's plan, as a pure function of ruling, evidence and policy.
 
 Evidence is bought where it can settle something and the policy's budget for the batch allows it. A candidate that
-would be promoted but for a condition that a purchase can meet buys just that, the sealed set last, for it wears out. A
-gain that is unclear, with nothing else against the candidate, is looked at more closely, then trained for again with
-other settings. Everything else is a person's matter, or clear already.
+would be promoted but for a condition that a purchase can meet buys just that, the sealed set last, for it wears out;
+also where a person confirms every release, who then sees what the sealed set says. A gain that is unclear, with nothing
+else against the candidate, is looked at more closely, then trained for again with other settings. Everything else is a
+person's matter, or clear already.
 """
 
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.records import Evidence, Tool
 from mlops_assets.lifecycle.decide.gates import sets_of
 from mlops_assets.lifecycle.decide.hearing import granted
-from mlops_assets.lifecycle.decide.rules import SEALED, SEEDS
+from mlops_assets.lifecycle.decide.rules import AUTOMATIC, SEALED, SEEDS
 from mlops_assets.lifecycle.decide.ruling import GAIN, Ruling
 
 WHY: dict[Tool, str] = {
@@ -23,7 +24,7 @@ WHY: dict[Tool, str] = {
 
 def next_purchase(ruling: Ruling, evidence: Evidence, policy: Policy) -> Tool | None:
     """Return the one thing to buy now; None if nothing that can be afforded would settle anything."""
-    failed = {check.name for check in (*ruling.gates, *ruling.statistics) if not check.passed}
+    failed = {check.name for check in (*ruling.gates, *ruling.statistics) if not check.passed} - {AUTOMATIC}
     if not ruling.statistics or not failed:
         return None
     if failed <= {SEALED, SEEDS}:

@@ -18,9 +18,10 @@ from mlops_assets.lifecycle.decide.gates import gates, measured, primary, sets_o
 from mlops_assets.lifecycle.decide.hearing import heard
 from mlops_assets.lifecycle.decide.ruling import GAIN, JUDGEABLE, NOT_WORSE, PROMOTABLE, Ruling, question, served
 
-MIN_CLUSTERS = 8  # below it, a percentile bootstrap over clusters is too narrow to be believed
+MIN_CLUSTERS = 8  # fewer cannot stand for the speakers or users that are to come, whatever their bounds say
 SEALED = f"{PROMOTABLE}: sealed set confirms"
 SEEDS = f"{PROMOTABLE}: seeds"
+AUTOMATIC = f"{PROMOTABLE}: automatic deployment"
 ROUNDING = 1e-9
 
 
@@ -133,7 +134,7 @@ def _promotable(evidence: Evidence, policy: Policy) -> Iterator[Check]:
     )
     if not policy.auto_deploy:
         yield Check(
-            name=f"{PROMOTABLE}: automatic deployment",
+            name=AUTOMATIC,
             passed=False,
             explanation=f"The policy of {evidence.line} asks a person to confirm every release (auto_deploy: false).",
         )

@@ -5,7 +5,6 @@ bytes), then the purchase is entered in the ledger, once, then it becomes eviden
 is entered as paid and as opened before anything of it is seen. So no crash buys a thing twice, or hides a look.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.errors import NotFound, Stale, TaskFailed
-from mlops_assets.core.family import ItemScore, MetricSpec
+from mlops_assets.core.family import MetricSpec
 from mlops_assets.core.line import Line
 from mlops_assets.core.noise import training_noise
 from mlops_assets.core.ports import Platform
@@ -23,10 +22,8 @@ from mlops_assets.core.records import (
     CandidateModel,
     ClusterEffect,
     Evidence,
-    Item,
     Purchase,
     SeedGain,
-    SetResult,
     SliceReport,
     System,
     Tool,
@@ -42,6 +39,7 @@ from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset
 from mlops_assets.lifecycle.evaluation_sets import sealed_set as the_sealed_set
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.looks import opening_number, record_opening
+from mlops_assets.lifecycle.rescoring import scored_set
 from mlops_assets.lifecycle.train import adopt, another_seed, retrained, training
 
 SHOWN_CLUSTERS = 20
@@ -100,7 +98,7 @@ class Shop:
 
     def slice_report(self, evidence: Evidence) -> Evidence:
         """Look at slices two at a time, and at the difference without each cluster, from the stored scores."""
-        scored = [scores(self.platform, each) for each in evidence.sets if each.kind == "golden"]
+        scored = [scored_set(self.platform, each) for each in evidence.sets if each.kind == "golden"]
         found = _slices(self.platform, self.line, scored)
         bought = self._pay("slice_report", evidence, order="", gave=found.digest)
         failpoint("tools: after purchase")
@@ -141,7 +139,7 @@ class Shop:
         """Judge every seed's servable on the golden set; the scores of the first, the candidate's own, are stored."""
         golden = next(each for each in evidence.sets if each.kind == "golden")
         dataset = EvaluationDataset(name=golden.name, kind="golden", origin=golden.origin, dataset=golden.dataset)
-        own = scores(self.platform, golden)
+        own = scored_set(self.platform, golden)
         others = [
             contest(self.platform, self.line, evidence.batch_id, {"candidate": servable}, [dataset]).scored[0]
             for _, servable in trained[1:]
@@ -168,29 +166,6 @@ class Shop:
             deviation=noise.deviation,
             lower=noise.lower,
         )
-
-
-def scores(platform: Platform, result: SetResult) -> ScoredSet:
-    """Return a set as it was scored, from its scores.jsonl: items without their inputs, scores without predictions."""
-    rows = [json.loads(row) for row in platform.store.read_bytes(result.scores).splitlines()]
-    return ScoredSet(
-        name=result.name,
-        kind=result.kind,
-        dataset=result.dataset,
-        origin=result.origin,
-        items=[Item(id=row["item"], cluster=row["cluster"], slices=tuple(row["slices"])) for row in rows],
-        predictions={},
-        scores={
-            system: [
-                {
-                    name: ItemScore(numerator=numerator, weight=weight)
-                    for name, (numerator, weight) in row["systems"][system]["scores"].items()
-                }
-                for row in rows
-            ]
-            for system in (rows[0]["systems"] if rows else ())
-        },
-    )
 
 
 def _slices(platform: Platform, line: Line, scored: Sequence[ScoredSet]) -> SliceReport:

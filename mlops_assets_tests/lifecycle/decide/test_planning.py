@@ -187,3 +187,11 @@ def test_any_course_of_purchases_ends_within_the_budget(
                 found = noisy(found, (len(found.noise.seeds) if found.noise else 1) + 1)
             case "retrain":
                 found = attempt(found.attempt + 1, found)
+
+
+def test_a_person_who_confirms_every_release_sees_what_the_sealed_set_says() -> None:
+    policy = policy_with(auto_deploy=False)
+    assert plan(sealed(policy), policy) == "sealed_set"
+    seen = opened(sealed(policy), policy)
+    assert plan(seen, policy) is None
+    assert verdict(seen, policy).verdict == "HUMAN_REVIEW"
