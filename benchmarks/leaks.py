@@ -346,9 +346,11 @@ def main(quick: bool, as_json: bool) -> None:
             good = checked(protected.line, ROOT / "data/samples" / name / GOOD[name])
             alarms += len(wiring.family(family).leaks(good, protected.items))
             items += len(good)
-    figures: dict[str, Any] = {
-        f"leaks found, {family}, {kind}": f"{hits} of {all_}" for (family, kind), (hits, all_) in counted.items()
-    }
+    figures: dict[str, Any] = {}
+    for (family, kind), (hits, all_) in counted.items():
+        name = f"leaks found, {family}" + (", apart" if kind.startswith(APART) else "")
+        said = f"{kind.removeprefix(APART).removeprefix(': ')} {hits} of {all_}"
+        figures[name] = f"{figures[name]}; {said}" if name in figures else said
     for title, wanted in (("exact and edited", False), ("apart", True)):
         pairs = [pair for (_, kind), pair in counted.items() if kind.startswith(APART) == wanted]
         figures[f"leaks found, all families, {title}"] = sum(hits for hits, _ in pairs) / sum(all_ for _, all_ in pairs)
