@@ -22,10 +22,10 @@ demo: setup     ## the whole loop on sample data, line by line; one line: .venv/
 	@$(BIN)/mlops demo
 
 test: setup     ## every test but the slow ones
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-all: setup ## every test
-	@$(BIN)/python -m pytest -m "slow or not slow"
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "slow or not slow"
 
 up: setup       ## Dagster UI and daemon, MLflow UI; Ctrl-C stops them
 	@$(BIN)/mlops up
