@@ -4,6 +4,8 @@ Tasks run in this process, by the same function that a worker process runs, unle
 `LocalProcess`. The tracker is a notebook, unless a test is about MLflow.
 """
 
+import gc
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -95,3 +97,13 @@ def make_platform(tmp_path: Path, *, compute: Any = None, lines: Callable[[], li
     """Build a platform under `tmp_path`; without `compute`, tasks run in real processes."""
     settings = wiring.Settings(root=tmp_path, home=tmp_path / "home")
     return replace(wiring.platform(settings, compute=compute), tracker=RecordingTracker(), lines=lines)
+
+
+def copied(folder: Path, to: Path) -> Path:
+    """Copy a folder with a home that this process made and left; return the copy.
+
+    What is left of its platform is let go of first: an open database loses two files when it is closed, and a copy that
+    is being made would miss them.
+    """
+    gc.collect()
+    return Path(shutil.copytree(folder, to))

@@ -1,6 +1,5 @@
 """A platform of its own for every test: a home, and one baseline line declared by a YAML file."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import AssetRecord
 from mlops_assets.lifecycle.ingest import ingest
 from mlops_assets_tests.lines import BATCHES, baseline_line
+from mlops_assets_tests.platform_fixture import copied
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def make_site(folder: Path, fresh_home: Path, patch: pytest.MonkeyPatch) -> Site
     """Make a platform under `folder`, by its settings alone."""
     line = baseline_line(folder)
     declare(folder / "lines", line)
-    shutil.copytree(fresh_home, folder / "home")
+    copied(fresh_home, folder / "home")
     patch.setenv("MLOPS_HOME", str(folder / "home"))
     patch.setenv("MLOPS_LINES", str(folder / "lines"))
     patch.setenv("DAGSTER_HOME", str(wiring.dagster_home(folder / "home")))

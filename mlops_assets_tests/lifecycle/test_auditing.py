@@ -1,6 +1,5 @@
 """What was changed behind the platform's back is named with its place, and told once."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from mlops_assets.lifecycle.auditing import disagreements, report_broken_ledger
 from mlops_assets.lifecycle.decide import answer
 from mlops_assets_tests.lifecycle.chain import YES, open_light_line, run, submit
 from mlops_assets_tests.lifecycle.tampering import rewrite, tamper
+from mlops_assets_tests.platform_fixture import copied
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opened(template: Path, tmp_path: Path) -> tuple[Platform, Line]:
-    shutil.copytree(template, tmp_path / "site")
+    copied(template, tmp_path / "site")
     return open_light_line(tmp_path / "site")
 
 

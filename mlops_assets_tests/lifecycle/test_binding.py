@@ -1,7 +1,6 @@
 """Release refuses anything but exactly what was judged."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from mlops_assets.lifecycle.release import release
 from mlops_assets_tests.lifecycle.chain import YES, judge, open_light_line, run, submit
 from mlops_assets_tests.lifecycle.tampering import rewrite, tamper
 from mlops_assets_tests.lines import texts, write_rows
+from mlops_assets_tests.platform_fixture import copied
 
 Opened = tuple[Platform, Line, str]
 
@@ -37,7 +37,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def approved(judged: Path, tmp_path: Path) -> Opened:
     """A copy of it, opened."""
-    shutil.copytree(judged, tmp_path / "site")
+    copied(judged, tmp_path / "site")
     platform, line = open_light_line(tmp_path / "site")
     return platform, line, platform.batches.list(line.line)[0].batch_id
 

@@ -21,6 +21,7 @@ from mlops_assets.lifecycle.train import train
 from mlops_assets.lifecycle.validate import validate
 from mlops_assets_tests.lifecycle.chain import YES, judge, open_light_line, open_line, run, submit
 from mlops_assets_tests.lines import good_batch
+from mlops_assets_tests.platform_fixture import copied
 
 APPROVED = (
     "bootstrap: after version",
@@ -179,7 +180,7 @@ def submitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_killed_at_every_point_in_turn_it_ends_once(submitted: tuple[Path, str], tmp_path: Path) -> None:
     template, batch = submitted
     folder = tmp_path / "line"
-    shutil.copytree(template, folder)
+    copied(template, folder)
     for point in APPROVED:
         assert _run(folder, batch, point) == -9, point
     assert _run(folder, batch) == 0
@@ -193,7 +194,7 @@ def test_killed_at_one_point_the_same_command_ends_it_once(
 ) -> None:
     template, batch = submitted
     folder = tmp_path / "line"
-    shutil.copytree(template, folder)
+    copied(template, folder)
     assert _run(folder, batch, point) == -9
     assert _run(folder, batch) == 0
     _ended_once(folder, batch)

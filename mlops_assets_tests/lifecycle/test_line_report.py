@@ -44,7 +44,7 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> tuple[Platform, Line]:
     platform, line = open_light_line(folder)
     assert run(platform, line, submit(platform, line, "good")).verdict == "APPROVE"
     assert run(platform, line, submit(platform, line, "wrong")).verdict == "REJECT"
-    assert run(platform, line, submit(platform, line, "good", seed=9, items=200)).verdict == "APPROVE"
+    assert run(platform, line, submit(platform, line, "good", seed=8, items=240)).verdict == "APPROVE"
     rows = [row | {"text": f"{HOSTILE} {row['text']}", "label": HOSTILE if at % 2 else row["label"]}
             for at, row in enumerate(texts(6, 30))]  # fmt: skip
     write_rows(folder / "hostile" / "texts.jsonl", rows)

@@ -1,7 +1,6 @@
 """The agent's cycle on a real line: what it buys, once, and within the policy's budget."""
 
 import multiprocessing
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,6 +31,7 @@ from mlops_assets_tests.lifecycle.decide.inquiry import (
     serve_wrong,
     yes,
 )
+from mlops_assets_tests.platform_fixture import copied
 
 JUDGED = ["gather", "gates", "statistics", "plan"]
 ALL = [
@@ -84,7 +84,7 @@ def begun(prepared: tuple[Path, str], tmp_path: Path) -> Callable[..., tuple[Pla
 
     def begin(recommendation: Verdict | None = None, **changes: object) -> tuple[Platform, Line, str]:
         template, batch = prepared
-        shutil.copytree(template, tmp_path / "line")
+        copied(template, tmp_path / "line")
         (tmp_path / "line" / "diary").write_text("", encoding="utf-8")
         line = inquiring_line(tmp_path / "line", **changes)
         platform = open_line(tmp_path / "line", line, recommendation)

@@ -10,7 +10,8 @@ from mlops_assets.core.errors import NotFound, Stale
 from mlops_assets.core.family import ItemScore
 from mlops_assets.core.records import Evidence, Item
 from mlops_assets.lifecycle.comparing import ScoredSet, scores_lines
-from mlops_assets.lifecycle.decide.tools import Shop, scores
+from mlops_assets.lifecycle.decide.tools import Shop
+from mlops_assets.lifecycle.rescoring import scored_set
 from mlops_assets_tests.lifecycle.decide.evidences import evidence, set_result
 from mlops_assets_tests.lifecycle.decide.inquiry import inquiring_line, open_line
 
@@ -61,7 +62,7 @@ def put(shop: Shop, spoilt: str = "") -> tuple[ScoredSet, Evidence]:
 
 def test_scores_are_read_back_as_they_were_stored(shop: Shop) -> None:
     scored, found = put(shop)
-    again = scores(shop.platform, found.sets[0])
+    again = scored_set(shop.platform, found.sets[0])
     assert [(each.id, each.cluster, each.slices) for each in again.items] == [
         (each.id, each.cluster, each.slices) for each in scored.items
     ]
