@@ -65,7 +65,7 @@ def test_the_tables_are_those_of_the_records(lived_in: tuple[Platform, Line]):
     golden = {label: counts["golden"] for label, counts in report.exploration.balances[0].counts.items()}
     assert golden == dict.fromkeys(TOPICS, 20)
     assert {each.code: each.times for each in report.exploration.reasons}["BAS011"] == 15
-    assert sum(sum(each) for each in report.exploration.distributions[0].counts.values()) == 60 + 120 + 200 + 200 + 15
+    assert sum(sum(each) for each in report.exploration.distributions[0].counts.values()) == 60 + 120 + 200 + 240 + 15
     assert [(each.version, each.roles) for each in report.contest.versions] == [
         (1, ()),
         (2, ("previous",)),
