@@ -22,7 +22,7 @@ difference, be it that one speaker has most of the words, or that only three ite
 moved at all, chance gives them one sign with probability 2^-k: while that is above alpha, 0 stays within the bounds, so
 a gain at 0.0025 takes nine speakers, users or items that changed.
 
-Measured once, while it was built (`test_statistics` repeats a part of it, `benchmarks/decision_quality.py` asks anew), on
+Measured once, while it was built (`test_statistics` repeats a part, `benchmarks/decision_quality.py` asks anew), on
 56,000 pairs of equal systems in 14 designs (word errors of 6 to 50 correlated speakers, hits on 60 to 500
 items, macro-F1 with rare classes, RMSE of users with heavy tails): 3.5 % have a lower bound above 0 at alpha 0.05 (the
 worst design 4.6 %), 0.10 % at 0.0025 (the worst 0.28 %). Where 20 % of 200 items gain 1 and 4 % lose 5: 4.3 % and
