@@ -2,7 +2,7 @@
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 BIN := .venv/bin
-EXTRAS := speech,vision,text,preference,judge,postgres,dev
+EXTRAS := speech,vision,text,preference,serve,judge,postgres,dev
 # BLAS and OpenMP threads that spin on a busy machine cost ten times what they give.
 export OMP_WAIT_POLICY := passive
 export HF_HUB_DISABLE_TELEMETRY := 1
@@ -49,7 +49,7 @@ screenshots: setup    ## the pictures in docs/ (needs a Chromium)
 
 constraints:    ## write constraints.txt anew from the newest releases
 	$(PYTHON) -m venv .venv/renew
-	.venv/renew/bin/pip install -q -e '.[speech,vision,text,preference,judge,scale,cloud,benchmarks]'
+	.venv/renew/bin/pip install -q -e '.[speech,vision,text,preference,serve,judge,scale,cloud,benchmarks]'
 	(head -1 constraints.txt; .venv/renew/bin/pip freeze --exclude-editable | sed -E 's/\+cpu//' | sort -f) > .venv/constraints.txt
 	mv .venv/constraints.txt constraints.txt && rm -r .venv/renew
 

@@ -126,7 +126,7 @@ def _address(line: str) -> tuple[str, int | None, Path]:
             f"The line '{line}' serves nothing yet.",
             f"Release a version (`mlops run {line} BATCH`), or set {_variable(line)} to an exported folder.",
         )
-    return str(live["digest"]), int(live["version"]), Path(live["path"])
+    return live.production.servable, live.production.version, Path(live.production.path)
 
 
 def _pinned(line: str, version: int) -> tuple[str, int | None, Path]:

@@ -29,6 +29,7 @@ from mlops_assets.core.family import Family
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.ports import Compute, InboxSource, Platform
+from mlops_assets.core.serving import Live
 
 PACKAGE = Path(__file__).parent
 PREFIX = "MLOPS_"
@@ -57,6 +58,8 @@ class Settings(BaseSettings):
         default_factory=lambda data: f"sqlite:///{data['home']}/mlflow.db", description="MLflow tracking address"
     )
     tracking_ui: str = Field(default="http://127.0.0.1:5000", description="Where people open MLflow's pages")
+    dagster_ui: str = Field(default="http://127.0.0.1:3000", description="Where people, and the gateway, reach Dagster")
+    gateway_url: str = Field(default="http://127.0.0.1:8000", description="Where clients reach the gateway")
     checkpoints_url: str = Field(
         default_factory=lambda data: f"sqlite:///{data['home']}/checkpoints.db",
         description="Address of the decision agent's checkpoints",
@@ -106,12 +109,14 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
     from mlops_assets.adapters.database.batches import SqlBatches
     from mlops_assets.adapters.database.engine import Database
     from mlops_assets.adapters.database.events import SqlEvents
+    from mlops_assets.adapters.database.keys import SqlKeys
     from mlops_assets.adapters.database.leases import SqlLeases
     from mlops_assets.adapters.database.ledger import SqlLedger
     from mlops_assets.adapters.database.outbox import Outbox
     from mlops_assets.adapters.database.records import SqlRecords
     from mlops_assets.adapters.database.reviews import SqlReviews
     from mlops_assets.adapters.database.versions import SqlVersions
+    from mlops_assets.adapters.database.watch import SqlWatch
     from mlops_assets.adapters.hub_huggingface import HuggingFaceHub
     from mlops_assets.adapters.judge_langchain import LangChainJudge
     from mlops_assets.adapters.process import LocalProcess
@@ -134,6 +139,8 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
         versions=SqlVersions(database),
         reviews=SqlReviews(database),
         events=SqlEvents(database),
+        watch=SqlWatch(database),
+        keys=SqlKeys(database),
         leases=leases,
         alerts=AppriseAlerts(made.alert_urls, outbox=outbox, leases=leases),
         tracker=MlflowTracker(
@@ -151,8 +158,8 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
     )
 
 
-def live(line: str, chosen: Settings | None = None) -> dict[str, Any] | None:
-    """Return what is published of a line (version, digest, path, revision), None for nothing; no database is opened."""
+def live(line: str, chosen: Settings | None = None) -> Live | None:
+    """Return what is published of a line, None for nothing; no database is opened."""
     from mlops_assets.adapters.artifact_store import FsspecStore
     from mlops_assets.adapters.serving_pointer import ServingPointer
 

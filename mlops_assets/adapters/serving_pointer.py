@@ -1,48 +1,51 @@
 """The pointer a serving process reads: one small file per line, replaced whole."""
 
 import fcntl
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from mlops_assets.adapters.files import write_whole
-from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.ports import ArtifactStore, Pointer, Version
+from mlops_assets.core.serving import Arm, Live, ServedRole
 
 
 class ServingPointer:
-    """Fills `Serving` with `<home>/serving/<line>.json`: line, version, digest, path, revision."""
+    """Fills `Serving` with `<home>/serving/<line>.json`, a `Live`."""
 
     def __init__(self, home: Path, *, store: ArtifactStore) -> None:
         self._folder = home.resolve() / "serving"
         self._store = store
 
-    def publish(self, line: str, pointer: Pointer, version: Version) -> None:
-        """Point at a version's servable folder, atomically; a pointer older than the published one is ignored.
+    def publish(self, pointer: Pointer, arms: Sequence[tuple[ServedRole, Version, float]]) -> Live:
+        """Point at servable folders, atomically; a pointer older than the published one is ignored.
 
-        The folder is complete and verified before the pointer names it.
+        `arms` are role, version and share of users. The folders are complete and verified before the pointer names
+        them. Returns what is published then.
         """
-        path = self._store.folder(version.servable)
-        with self._exclusive(line):
-            published = self.live(line)
-            if published is not None and int(str(published["revision"])) > pointer.revision:
-                return
-            live: dict[str, JsonValue] = {
-                "line": line,
-                "version": version.version,
-                "digest": version.servable,
-                "path": str(path.resolve()),
-                "revision": pointer.revision,
-            }
-            write_whole(self._file(line), canonical_json(live) + "\n")
+        served = tuple(
+            Arm(
+                role=role,
+                version=version.version,
+                servable=version.servable,
+                path=str(self._store.folder(version.servable).resolve()),
+                share=share,
+            )
+            for role, version, share in arms
+        )
+        shadow = pointer.rollout.shadow if pointer.rollout else 0.0
+        wanted = Live(line=pointer.line, revision=pointer.revision, arms=served, shadow=shadow)
+        with self._exclusive(pointer.line):
+            published = self.live(pointer.line)
+            if published is not None and (published.revision > wanted.revision or published == wanted):
+                return published
+            write_whole(self._file(pointer.line), wanted.canonical_json() + "\n")
+        return wanted
 
-    def live(self, line: str) -> dict[str, JsonValue] | None:
-        """Return what is published: line, version, digest, path, revision."""
+    def live(self, line: str) -> Live | None:
+        """Return what is published of a line."""
         file = self._file(line)
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        return Live.parse(file.read_bytes()) if file.is_file() else None
 
     def _file(self, line: str) -> Path:
         return self._folder / f"{line}.json"

@@ -53,7 +53,12 @@ def rollback(
     """Serve an earlier version again."""
     pointer = release.rollback(platform(), line(name), to=to, reason=reason, actor=actor())
     live = platform().serving.live(name)
-    document = {"line": name, "roles": pointer.roles, "revision": pointer.revision, "serving": live}
+    document = {
+        "line": name,
+        "roles": pointer.roles,
+        "revision": pointer.revision,
+        "serving": live and live.model_dump(mode="json"),
+    }
     answer(document, lambda out: out.print(f"{name} serves v{pointer.roles['production']} again."))
     console.print(f"[dim]ledger: rolled_back by {actor()}[/]")
 

@@ -110,7 +110,8 @@ def serves_the_judged_bytes(line: Line) -> dg.AssetChecksDefinition:
     ) -> dg.AssetCheckResult:
         decision = platform.records.get(line.line, context.run.tags["dagster/partition"], "decision")
         judged = decision.evidence.candidate if isinstance(decision, Decision) else None
-        live = (platform.serving.live(line.line) or {}).get("digest")
+        pointed = platform.serving.live(line.line)
+        live = pointed and next((each.servable for each in pointed.arms if each.servable == judged), None)
         waits = line.hub is not None and not line.hub.serve_before_published and judged != live
         if waits and status.status(platform, line, context.run.tags["dagster/partition"]) == "PENDING_PUBLISH":
             return dg.AssetCheckResult(passed=True, metadata={"judged": str(judged), "serves": "once the Hub has it"})

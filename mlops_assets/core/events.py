@@ -81,14 +81,22 @@ class Correction(_Event):
 
 
 class Prediction(_Event):
-    """One answer of a served model; its `event_id` is its prediction id."""
+    """One answer of a served model; its `event_id` is its prediction id.
+
+    arm: production and canary answered somebody; shadow answered a copy that nobody saw, by the version that is being
+    rolled out or the one it replaces; challenger is the other side of an A/B comparison.
+    """
 
     kind: Literal["prediction"] = "prediction"
-    version: int = Field(ge=1, description="Version of the line that answered")
-    arm: Literal["production", "canary", "shadow"]
+    version: int | None = Field(ge=1, description="Version of the line that answered; None: a language model did")
+    arm: Literal["production", "canary", "shadow", "challenger"]
     latency_ms: float = Field(ge=0, description="From the complete request to the answer")
     success: bool
-    error: Name | None = Field(default=None, description="Code of what went wrong")
+    error: Name | None = Field(default=None, description="Code of what went wrong; a wrong input is no prediction")
+    label: Name | None = Field(default=None, description="The label it gave, for a family that has labels")
+    of: EventId | None = Field(default=None, description="For shadow and challenger: the prediction that it doubles")
+    agrees: bool | None = Field(default=None, description="Whether it said the same as the one it doubles")
+    cost: float | None = Field(default=None, ge=0, description="US dollars that this answer cost")
     input: JsonValue = Field(default=None, description="Kept only if the line keeps payloads")
     output: JsonValue = Field(default=None, description="Kept only if the line keeps payloads")
 

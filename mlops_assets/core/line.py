@@ -1,11 +1,13 @@
 """A model line as its YAML declares it: one deployed model that keeps improving."""
 
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.records import Origin, SetKind, SuiteType
+from mlops_assets.core.serving import Strategy
 
 
 class EvaluationSet(BaseModel):
@@ -77,6 +79,112 @@ class Collection(BaseModel):
     keep_payloads: bool = Field(default=False, description="Keep inputs and outputs with the predictions")
 
 
+class Release(BaseModel):
+    """How an approved version reaches users, and when it is taken back (names and defaults of sources 003 and 004)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deployment_strategy: Strategy = Field(
+        default="replace",
+        description="replace: at once; blue_green: loaded beside, then switched; canary: step by step, judged",
+    )
+    canary_percentage: float = Field(default=0.1, gt=0, lt=1, description="Share of users of a canary's first step")
+    further_steps: tuple[float, ...] = Field(default=(0.25, 0.5), description="Shares of its later steps, rising")
+    step_requests: int = Field(default=250, ge=1, description="Canary requests before the next step")
+    step_minutes: float = Field(default=5, ge=0, description="Minutes before the next step")
+    min_requests: int = Field(default=1_000, ge=1, description="Canary requests in all before it may be promoted")
+    min_minutes: float = Field(default=30, ge=0, description="Minutes in all before it may be promoted")
+    max_hours: float = Field(default=72, gt=0, description="Hours after which an undecided canary is held for a person")
+    shadow_percentage: float = Field(
+        default=0.1, ge=0, le=1, description="Share of requests copied to the other arm while a canary runs"
+    )
+    error_margin: float = Field(default=0.01, ge=0, le=1, description="Share of errors that a canary may have more")
+    latency_margin: float = Field(
+        default=0.02, ge=0, le=1, description="Share of requests over production's p95 or p99 that it may have more"
+    )
+    disagreement_margin: float = Field(
+        default=0.15, ge=0, le=1, description="Share of copies answered otherwise, beyond that on the golden set"
+    )
+    auto_backup_before_deploy: bool = Field(
+        default=True, description="Verify that the version to fall back to is whole before it is replaced (003)"
+    )
+    keep_previous_versions: int = Field(default=5, ge=1, description="Versions beside those in use whose bytes stay")
+    deployment_rollback: bool = Field(default=True, description="A canary that harms is taken back by itself (004)")
+    enable_auto_rollback: bool = Field(default=True, description="So is a version that fails after its release (003)")
+    auto_rollback_error_rate: float = Field(
+        default=0.5, gt=0, le=1, description="Share of errors that is failing (003)"
+    )
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        shares = (self.canary_percentage, *self.further_steps)
+        if any(later <= earlier for earlier, later in pairwise(shares)) or shares[-1] >= 1:
+            raise ValueError(f"the steps of a canary must rise and stay below 1, not {shares}")
+        return self
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        """The shares of users a canary goes through before it is promoted."""
+        return (self.canary_percentage, *self.further_steps)
+
+
+class Monitoring(BaseModel):
+    """How a line's health is watched (source 004's names and defaults)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    health_check_interval_seconds: float = Field(default=60, gt=0, description="Seconds between samples of health")
+    health_alert_threshold: float = Field(default=0.8, ge=0, le=1, description="A score below it alerts")
+    window_minutes: float = Field(default=5, gt=0, description="Minutes of requests that a sample looks at")
+    min_window_requests: int = Field(default=20, ge=1, description="Fewer requests in the window are inconclusive")
+    track_latency: bool = True
+    track_accuracy: bool = True
+    track_user_satisfaction: bool = True
+    max_error_rate: float = Field(default=0.05, gt=0, le=1, description="Limit of the error signal")
+    max_latency_p95_ms: float = Field(default=1_000, gt=0, description="Limit of the p95 signal; scores 0 at twice it")
+    max_latency_p99_ms: float = Field(default=2_000, gt=0, description="Limit of the p99 signal")
+    min_accuracy: float | None = Field(default=None, ge=0, le=1, description="Limit of the share not corrected")
+    min_satisfaction: float | None = Field(default=None, ge=1, le=5, description="Limit of the mean rating")
+
+
+class Serving(BaseModel):
+    """How a gateway runs the line's models."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_batch: int = Field(default=16, ge=1, le=1_024, description="Most inputs that a model is given at once")
+    queue: int = Field(default=256, ge=1, description="Inputs that may wait for a model; more are refused with 503")
+    timeout_seconds: float = Field(default=30, gt=0, description="Seconds that a prediction may take, waiting included")
+    max_body_mb: float = Field(default=10, gt=0, description="Largest body of a request")
+    memory_gb: float = Field(default=4, gt=0, description="Resident memory limit of one model worker")
+
+
+class Challenger(BaseModel):
+    """A language model, or another version, that answers beside a line so that the two can be compared (002)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None = Field(
+        default=None, pattern=r"^[a-z0-9_]+:\S+$", description="Name for LangChain's init_chat_model"
+    )
+    base_url: str | None = Field(default=None, description="Address of the provider's API, for a server of your own")
+    version: int | None = Field(default=None, ge=1, description="Or a version of the line")
+    instruction: str = Field(default="", max_length=4_000, description="What the language model is asked to do")
+    share: float = Field(default=0.5, gt=0, le=1, description="Share of requests that both answer (002: half)")
+    timeout_seconds: float = Field(default=30, gt=0, le=120, description="Seconds for its answer")
+    input_price: float = Field(default=0.5, ge=0, description="US dollars per million tokens it reads")
+    output_price: float = Field(default=1.5, ge=0, description="US dollars per million tokens it writes")
+    own_price: float = Field(default=20, ge=0, description="US dollars a month that serving the line costs")
+    development_price: float = Field(default=0, ge=0, description="US dollars that the line cost once")
+    daily_requests: int = Field(default=10_000, ge=1, description="Requests a day that break-even is worked out for")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.model is None) == (self.version is None):
+            raise ValueError("a challenger is either a language model (`model`) or a version (`version`)")
+        return self
+
+
 class Line(BaseModel):
     """Name, family, data sources, policy and limits of one model line."""
 
@@ -98,6 +206,10 @@ class Line(BaseModel):
     judge: Judge | None = Field(default=None, description="A model that judges the data, if any")
     limits: Limits = Limits()
     collection: Collection = Collection()
+    release: Release = Release()
+    monitoring: Monitoring = Monitoring()
+    serving: Serving = Serving()
+    challenger: Challenger | None = Field(default=None, description="Who answers beside the line, if anybody")
     hub: Hub | None = Field(default=None, description="Where versions are published, if anywhere")
     policy: Policy
 

@@ -19,6 +19,7 @@ from mlops_assets.core.family import Family
 from mlops_assets.core.line import Hub as HubSettings
 from mlops_assets.core.line import Judge, Limits, Line
 from mlops_assets.core.records import AssetRecord, CandidateModel, Decision, EvalReport, Exchange, Record, ReviewAnswer
+from mlops_assets.core.serving import ApiKey, Beat, HealthSample, Live, Rollout, ServedRole
 from mlops_assets.core.tasks import Task, TaskResult
 
 Role = Literal["production", "candidate", "canary", "previous"]
@@ -164,14 +165,16 @@ class Version(Record):
     decision_id: str | None
     parent_version: int | None
     deployed_at: str
+    retired_at: str | None = Field(default=None, description="When it was retired; it cannot serve again")
 
 
 class Pointer(Record):
-    """Which version has which role now; `revision` grows with every move."""
+    """Which version has which role now, and what is being rolled out; `revision` grows with every move."""
 
     line: str
     revision: int
     roles: dict[Role, int]
+    rollout: Rollout | None = None
 
 
 class Versions(Protocol):
@@ -202,8 +205,12 @@ class Versions(Protocol):
         """Return the current roles (revision 0 and no roles for a new line)."""
         ...
 
-    def move(self, line: str, expected: Pointer, roles: Mapping[Role, int]) -> Pointer:
-        """Set all roles if the pointer is still `expected`, else raise Stale."""
+    def move(self, line: str, expected: Pointer, roles: Mapping[Role, int], rollout: Rollout | None = None) -> Pointer:
+        """Set all roles and the rollout if the pointer is still `expected`, else raise Stale."""
+        ...
+
+    def retire(self, line: str, version: int) -> Version:
+        """Mark a version as one that cannot serve again; Refused while it has a role."""
         ...
 
 
@@ -287,6 +294,54 @@ class Events(Protocol):
 
     def forget_before(self, line: str, time: datetime) -> int:
         """Delete the events received before a time; return how many. Their ids may be used again."""
+        ...
+
+
+class Watch(Protocol):
+    """What watching a line has come to: state between two looks, samples of health, and the gateways that serve."""
+
+    def state(self, line: str) -> tuple[int, JsonValue]:
+        """Return the revision and body of a line's watch; (0, None) at first."""
+        ...
+
+    def store(self, line: str, expected: int, body: JsonValue) -> int:
+        """Replace the body if its revision is still `expected`, else raise Stale; return the new revision."""
+        ...
+
+    def record(self, sample: HealthSample) -> None:
+        """Keep a sample; the same line, version and time twice are one."""
+        ...
+
+    def history(self, line: str, since: datetime) -> list[HealthSample]:
+        """Return the samples of a line since a time, oldest first."""
+        ...
+
+    def forget_before(self, line: str, time: datetime) -> int:
+        """Delete the samples before a time; return how many."""
+        ...
+
+    def beat(self, beat: Beat) -> None:
+        """Replace what a gateway says of itself."""
+        ...
+
+    def gateways(self, since: datetime) -> list[Beat]:
+        """Return what every gateway that has said something since a time said last."""
+        ...
+
+
+class Keys(Protocol):
+    """The keys of the gateway's callers."""
+
+    def add(self, key: ApiKey) -> None:
+        """Store a key; Refused if the name has one that is not revoked."""
+        ...
+
+    def list(self) -> list[ApiKey]:
+        """Return every key, oldest first, revoked ones too."""
+        ...
+
+    def revoke(self, name: str) -> ApiKey:
+        """Make a name's key worthless; NotFound lists the names there are."""
         ...
 
 
@@ -411,12 +466,15 @@ class Analyst(Protocol):
 class Serving(Protocol):
     """The pointer a serving process reads: which bytes are live for a line."""
 
-    def publish(self, line: str, pointer: Pointer, version: Version) -> None:
-        """Point at a version's servable folder, atomically; a pointer older than the published one is ignored."""
+    def publish(self, pointer: Pointer, arms: Sequence[tuple[ServedRole, Version, float]]) -> Live:
+        """Point at servable folders, atomically; a pointer older than the published one is ignored.
+
+        `arms` are role, version and share of users, production among them. Returns what is published then.
+        """
         ...
 
-    def live(self, line: str) -> dict[str, JsonValue] | None:
-        """Return what is published: version, digest, path, revision."""
+    def live(self, line: str) -> Live | None:
+        """Return what is published of a line."""
         ...
 
 
@@ -498,6 +556,8 @@ class Platform:
     versions: Versions
     reviews: Reviews
     events: Events
+    watch: Watch
+    keys: Keys
     leases: Leases
     alerts: Alerts
     tracker: Tracker

@@ -4,6 +4,7 @@ from mlops_assets.core.errors import Busy, PlatformError
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Alert, LedgerEntry, Platform, Pointer, Publication, Version
 from mlops_assets.core.records import Decision
+from mlops_assets.core.serving import ServedRole
 from mlops_assets.lifecycle.card import model_card
 from mlops_assets.lifecycle.failpoints import failpoint
 
@@ -13,16 +14,26 @@ ATTEMPTS = 6
 
 def publish_roles(platform: Platform, line: Line, pointer: Pointer) -> Pointer:
     """Make serving and the registry's aliases equal to a pointer, and return it."""
-    platform.serving.publish(line.line, pointer, platform.versions.get(line.line, pointer.roles["production"]))
+    platform.serving.publish(pointer, arms(platform, pointer))
     platform.tracker.roles(line.line, pointer)
     return pointer
+
+
+def arms(platform: Platform, pointer: Pointer) -> list[tuple[ServedRole, Version, float]]:
+    """Return the versions that a gateway keeps loaded, and what part of the users each of them answers."""
+    rollout = pointer.rollout
+    share = rollout.share if rollout else 0.0
+    wanted: list[tuple[ServedRole, int, float]] = [("production", pointer.roles["production"], 1 - share)]
+    if rollout is not None:
+        wanted.append(("canary" if rollout.strategy == "canary" else "candidate", rollout.version, share))
+    return [(role, platform.versions.get(pointer.line, number), part) for role, number, part in wanted]
 
 
 def mirror(
     platform: Platform, line: Line, version: Version, decision: Decision | None, pointer: Pointer
 ) -> tuple[str | None, str]:
     """Publish to serving and registry and store the card; return the registry's version and the card's digest."""
-    platform.serving.publish(line.line, pointer, version)
+    platform.serving.publish(pointer, arms(platform, pointer))
     failpoint("release: after serving")
     card = model_card(platform, line, version, decision)
     mlflow_version = platform.tracker.release(version, decision, card)

@@ -212,7 +212,7 @@ def _target(platform: Platform, line: Line, pointer: Pointer, to: int | None) ->
 def _unfinished(platform: Platform, line: Line, pointer: Pointer, to: int | None) -> bool:
     """Say whether the last move is this rollback, killed before anyone was told: finish it, do not go back again."""
     published = platform.serving.live(line.line)
-    if published is None or published["revision"] == pointer.revision or to not in (None, pointer.roles["production"]):
+    if published is None or published.revision == pointer.revision or to not in (None, pointer.roles["production"]):
         return False
     return any(each.body["revision"] == pointer.revision for each in platform.ledger.entries(line.line, "rolled_back"))
 

@@ -111,7 +111,7 @@ def test_rollback_serves_the_former_bytes(own_shell: Shell):
     before = own_shell("versions", "topics", "--json").document
     done = own_shell("rollback", "topics", "--reason", "complaints", "--json")
     assert (done.code, done.document["roles"]["production"]) == (0, 1), done.err
-    assert done.document["serving"]["digest"] == before[0]["digest"]
+    assert done.document["serving"]["arms"][0]["servable"] == before[0]["digest"]
     again = own_shell("rollback", "topics", "--to", "1", "--reason", "twice")
     assert again.code == 1
     assert "Traceback" not in again.err

@@ -53,7 +53,7 @@ def test_a_good_batch_is_deployed_and_serves_what_was_judged(ran: tuple[Site, di
     assert materialized(site, batches["good"]) == JUDGED | {"deployed_version"}
     live = site.platform.serving.live(site.line.line)
     assert live is not None
-    assert live["digest"] == deployed.servable
+    assert live.production.servable == deployed.servable
 
 
 def test_a_wrong_batch_is_rejected_and_set_aside(ran: tuple[Site, dict[str, str]]) -> None:

@@ -83,12 +83,12 @@ def test_good_wrong_and_small(opened: tuple[Platform, Line]) -> None:
     assert run(platform, line, small).verdict == "APPROVE"
     moved = platform.serving.live(line.line)
     assert moved is not None
-    assert moved["digest"] != live["digest"]
+    assert moved.production.servable != live.production.servable
 
     rollback(platform, line, to=None, reason="a complaint", actor="bob")
     back = platform.serving.live(line.line)
     assert back is not None
-    assert back["digest"] == live["digest"]
+    assert back.production.servable == live.production.servable
     assert status.show(platform, line, small)["status"] == "ROLLED_BACK"
     assert platform.ledger.verify() == []
     roles = {each["version"]: each["roles"] for each in status.versions(platform, line)}
@@ -210,7 +210,7 @@ def _ended_once(folder: Path, batch: str) -> None:
     assert platform.ledger.verify() == []
     live = platform.serving.live(line.line)
     assert live is not None
-    assert live["version"] == 2
+    assert live.production.version == 2
 
 
 def test_killed_at_every_point_of_quarantine_it_is_set_aside_once(opened: tuple[Platform, Line]) -> None:
@@ -239,7 +239,7 @@ def test_killed_rollback_is_finished_not_undone(opened: tuple[Platform, Line], p
     assert rollback(platform, line, to=None, reason="x", actor="bob").roles["production"] == 1
     live = platform.serving.live(line.line)
     assert live is not None
-    assert live["version"] == 1
+    assert live.production.version == 1
     assert len(platform.ledger.entries(line.line, "rolled_back")) == 1
     reconcile(platform)
 

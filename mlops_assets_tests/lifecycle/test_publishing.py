@@ -33,7 +33,8 @@ def deployment(platform: Platform, line: Line, batch: str) -> tuple[str, str | N
 
 
 def serves(platform: Platform, line: Line) -> object:
-    return (platform.serving.live(line.line) or {}).get("version")
+    live = platform.serving.live(line.line)
+    return live and live.production.version
 
 
 def test_a_release_is_published_and_a_rollback_followed(tmp_path: Path, hub: HubServer) -> None:

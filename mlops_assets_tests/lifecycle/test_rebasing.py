@@ -82,7 +82,7 @@ def test_weights_that_the_present_code_can_read_are_exported_again_and_the_ledge
     assert pointer.roles["previous"] == 1, "nobody goes back to what cannot be loaded"
     live = platform.serving.live(line.line)
     assert live is not None
-    assert (live["version"], live["revision"]) == (version.version, pointer.revision)
+    assert (live.production.version, live.revision) == (version.version, pointer.revision)
     assert isinstance(platform.tracker, RecordingTracker)
     assert platform.tracker.pointers[-1] == pointer
     assert "rebaseline" in platform.tracker.releases[-1][2]
@@ -164,5 +164,5 @@ def test_killed_half_way_it_is_finished_by_the_same_command(tmp_path: Path, poin
     assert serving(platform, line).version == done.version
     live = platform.serving.live(line.line)
     assert live is not None
-    assert live["version"] == done.version
+    assert live.production.version == done.version
     assert len(platform.ledger.entries(line.line, "rebaselined")) == 1

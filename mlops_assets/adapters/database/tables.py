@@ -72,6 +72,7 @@ versions = sa.Table(
     sa.Column("decision_id", sa.Text),
     sa.Column("parent_version", sa.Integer),
     sa.Column("deployed_at", sa.Text, nullable=False),
+    sa.Column("retired_at", sa.Text),
     sa.UniqueConstraint("line", "decision_id", name="one_version_per_decision"),
 )
 
@@ -81,6 +82,7 @@ pointers = sa.Table(
     sa.Column("line", sa.Text, primary_key=True),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("roles", sa.Text, nullable=False),
+    sa.Column("rollout", sa.Text),
 )
 
 reviews = sa.Table(
@@ -143,4 +145,41 @@ event_heads = sa.Table(
     metadata,
     sa.Column("line", sa.Text, primary_key=True),
     sa.Column("sequence", sa.BigInteger, nullable=False),
+)
+
+watches = sa.Table(
+    "watches",
+    metadata,
+    sa.Column("line", sa.Text, primary_key=True),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+health = sa.Table(
+    "health",
+    metadata,
+    sa.Column("line", sa.Text, primary_key=True),
+    sa.Column("at", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+gateways = sa.Table(
+    "gateways",
+    metadata,
+    sa.Column("gateway", sa.Text, primary_key=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False, unique=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("expires_at", sa.Text),
+    sa.Column("revoked_at", sa.Text),
 )

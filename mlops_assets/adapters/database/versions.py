@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.tables import pointers, versions
 from mlops_assets.core.digests import canonical_json
-from mlops_assets.core.errors import NotFound, Stale
+from mlops_assets.core.errors import NotFound, Refused, Stale
 from mlops_assets.core.ports import Pointer, Role, Version
+from mlops_assets.core.serving import Rollout
 
 
 class SqlVersions:
@@ -71,8 +72,11 @@ class SqlVersions:
         with self._database.read() as connection:
             return _pointer(connection, line)
 
-    def move(self, line: str, expected: Pointer, roles: Mapping[Role, int]) -> Pointer:
-        """Set all roles if the pointer is still `expected`, else raise Stale; NotFound for a version there is not."""
+    def move(self, line: str, expected: Pointer, roles: Mapping[Role, int], rollout: Rollout | None = None) -> Pointer:
+        """Set all roles and the rollout if the pointer is still `expected`, else raise Stale.
+
+        NotFound for a version there is not, Refused for a retired one.
+        """
         with self._database.write() as connection:
             current = _pointer(connection, line)
             if current != expected:
@@ -81,17 +85,40 @@ class SqlVersions:
                     f"revision {expected.revision} ({_roles(expected)}).",
                     "Decide again against what is in production now.",
                 )
-            known = set(connection.scalars(sa.select(versions.c.version).where(versions.c.line == line)))
+            rows = connection.execute(
+                sa.select(versions.c.version, versions.c.retired_at).where(versions.c.line == line)
+            )
+            known = {row.version: row.retired_at for row in rows}
             for role, version in roles.items():
                 if version not in known:
                     raise NotFound(f"Line {line} has no version {version} to make {role}.")
-            moved = Pointer(line=line, revision=current.revision + 1, roles=dict(roles))
-            values = {"revision": moved.revision, "roles": canonical_json(moved.roles)}
+                if known[version] is not None:
+                    raise Refused(f"Version {version} of {line} was retired at {known[version]}.", "Name another one.")
+            moved = Pointer(line=line, revision=current.revision + 1, roles=dict(roles), rollout=rollout)
+            values = {
+                "revision": moved.revision,
+                "roles": canonical_json(moved.roles),
+                "rollout": None if rollout is None else rollout.canonical_json(),
+            }
             if current.revision == 0:
                 connection.execute(pointers.insert().values(line=line, **values))
             else:
                 connection.execute(pointers.update().where(pointers.c.line == line).values(**values))
             return moved
+
+    def retire(self, line: str, version: int) -> Version:
+        """Mark a version as one that cannot serve again; Refused while it has a role."""
+        chosen = self.get(line, version)
+        with self._database.write() as connection:
+            held = [role for role, number in _pointer(connection, line).roles.items() if number == version]
+            if held:
+                raise Refused(f"Version {version} of {line} is {', '.join(held)}.", "Give that role to another first.")
+            if chosen.retired_at is not None:
+                return chosen
+            now = self._database.now()
+            mine = (versions.c.line == line) & (versions.c.version == version)
+            connection.execute(versions.update().where(mine).values(retired_at=now))
+            return chosen.model_copy(update={"retired_at": now})
 
     def list(self, line: str) -> builtins.list[Version]:
         """Return a line's versions, oldest first."""
@@ -108,7 +135,8 @@ def _pointer(connection: sa.Connection, line: str) -> Pointer:
     row = connection.execute(sa.select(pointers).where(pointers.c.line == line)).one_or_none()
     if row is None:
         return Pointer(line=line, revision=0, roles={})
-    return Pointer(line=line, revision=row.revision, roles=json.loads(row.roles))
+    rollout = None if row.rollout is None else Rollout.parse(row.rollout)
+    return Pointer(line=line, revision=row.revision, roles=json.loads(row.roles), rollout=rollout)
 
 
 def _roles(pointer: Pointer) -> str:
