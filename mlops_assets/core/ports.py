@@ -141,9 +141,14 @@ class Ledger(Protocol):
         ...
 
     def entries(
-        self, line: str | None = None, kind: str | None = None, batch_id: str | None = None
+        self,
+        line: str | None = None,
+        kind: str | None = None,
+        batch_id: str | None = None,
+        *,
+        newest: int | None = None,
     ) -> list[LedgerEntry]:
-        """Return entries in order, those of one line, kind or batch if one is named."""
+        """Return entries in order, those of one line, kind or batch if one is named, only the `newest` if so many."""
         ...
 
     def verify(self, *, whole: bool = True) -> list[str]:

@@ -9,12 +9,12 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
 def render(template: str, **values: Any) -> str:
     """Return a page; `template` is a path under `lifecycle/`, and a value it names and is not given is an error."""
-    return _environment().get_template(template).render(**values)
+    return templates("lifecycle").get_template(template).render(**values)
 
 
 def write_page(path: Path, page: bytes) -> Path:
@@ -28,9 +28,10 @@ def write_page(path: Path, page: bytes) -> Path:
 
 
 @functools.cache
-def _environment() -> Environment:
+def templates(*folders: str) -> Environment:
+    """Return what renders the templates of some folders of the package, of the first that has one of that name."""
     environment = Environment(
-        loader=PackageLoader("mlops_assets", "lifecycle"),
+        loader=ChoiceLoader([PackageLoader("mlops_assets", folder) for folder in folders]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

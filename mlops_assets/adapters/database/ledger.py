@@ -60,10 +60,18 @@ class SqlLedger:
             return entry
 
     def entries(
-        self, line: str | None = None, kind: str | None = None, batch_id: str | None = None
+        self,
+        line: str | None = None,
+        kind: str | None = None,
+        batch_id: str | None = None,
+        *,
+        newest: int | None = None,
     ) -> list[LedgerEntry]:
-        """Return entries in order, those of one line, kind or batch if one is named; Corrupt for one that is none."""
-        query = sa.select(ledger).order_by(ledger.c.sequence)
+        """Return entries in order, those of one line, kind or batch if one is named, only the `newest` if so many.
+
+        Corrupt for one that cannot be read.
+        """
+        query = sa.select(ledger).order_by(ledger.c.sequence.desc()).limit(newest)
         if line is not None:
             query = query.where(ledger.c.line == line)
         if kind is not None:
@@ -71,7 +79,7 @@ class SqlLedger:
         if batch_id is not None:
             query = query.where(ledger.c.batch_id == batch_id)
         with self._database.read() as connection:
-            return [_entry(row) for row in connection.execute(query)]
+            return [_entry(row) for row in reversed(connection.execute(query).all())]
 
     def verify(self, *, whole: bool = True) -> list[str]:
         """Return a sentence for every changed, missing, moved or cut-off entry; an empty list means the chain holds.

@@ -170,3 +170,12 @@ def test_reading_on_notices_a_chain_that_was_rewritten_whole(sqlite: Database) -
         other.append("decision", "speech", actor="eve", body={"number": number}, key=str(number))
     assert other.verify() == []
     assert ledger.verify(whole=False) != []
+
+
+def test_the_newest_entries_of_a_line_are_read_alone_and_in_order(database: Database) -> None:
+    ledger = SqlLedger(database)
+    for number in range(6):
+        ledger.append("submitted", "ab"[number % 2], actor="ann", body={"number": number}, key=str(number))
+    assert [entry.body["number"] for entry in ledger.entries("a", newest=2)] == [2, 4]
+    assert [entry.body["number"] for entry in ledger.entries(newest=1)] == [5]
+    assert ledger.entries(newest=0) == []
