@@ -7,9 +7,7 @@ Dagster Pipes it also streams its log and progress into the run. It never outliv
 
 import json
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dags
 from pydantic import BaseModel
 
 from mlops_assets import wiring
+from mlops_assets.adapters.child import die_with_parent, pin_threads
 from mlops_assets.core.dataset import item_input, read_items
 from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.errors import ConfigError, MissingExtra, PlatformError
@@ -56,8 +55,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
         print("usage: python -m mlops_assets.worker REQUEST.json RESULT.json", file=sys.stderr)  # noqa: T201
         return 2
-    _pin_threads()
-    _die_with_parent()
+    pin_threads()
+    die_with_parent()
     request, result = (Path(argument) for argument in arguments)
     try:
         with _pipes() as pipes:
@@ -172,26 +171,6 @@ def _pipes() -> Iterator[PipesContext | None]:
         return
     with open_dagster_pipes() as pipes:
         yield pipes
-
-
-def _pin_threads() -> None:
-    """Keep to the cores this process may use, and wait passively: what the environment says already stands."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-    for name, value in (dict.fromkeys(pools, str(usable)) | {"OMP_WAIT_POLICY": "passive"}).items():
-        os.environ.setdefault(name, value)
-
-
-def _die_with_parent() -> None:
-    """Kill this process within a second of its parent's end: a task without a reader must not hold memory or a GPU."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 if __name__ == "__main__":

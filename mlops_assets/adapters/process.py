@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from mlops_assets.adapters import guardian
+from mlops_assets.adapters.child import THREAD_VARIABLES
 from mlops_assets.adapters.files import write_whole
 from mlops_assets.core.errors import ConfigError, MissingExtra, TaskFailed
 from mlops_assets.core.line import Limits
@@ -24,14 +25,6 @@ END_SECONDS = 5
 LOG_LINES = 20
 LOG_TAIL_BYTES = 8192
 GIGABYTE = 1 << 30
-THREAD_VARIABLES: tuple[str, ...] = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-)
 
 
 class LocalProcess:
