@@ -16,6 +16,9 @@ from pydantic import BaseModel, Field, JsonValue
 
 from mlops_assets.core.records import Check, CurvePoint, Finding, Item, Origin, Record
 
+Media = Literal["json", "audio", "image"]
+"""What a predictor is given: a JSON value, or the path of a file of that kind (content types audio/*, image/*)."""
+
 
 class MetricSpec(Record):
     """A metric as a ratio of sums, `sum(numerator) / sum(weight)` over items, or made of such ratios."""
@@ -103,6 +106,7 @@ class Family(Protocol):
     name: str
     scorer: str
     unit: str
+    media: Media
     findings: Mapping[str, str]
     Config: type[BaseModel]
 
@@ -154,6 +158,16 @@ class Family(Protocol):
 
     def load(self, servable: Path) -> Predictor:
         """Load a servable folder, a companion's too."""
+        ...
+
+    def refuse(self, input: Path | JsonValue, config: BaseModel) -> str:
+        """Return "" if an input can be predicted, else a sentence for who sent it, with a code of `findings`.
+
+        Called on every request, before `predict`, on whatever came: cheap, in bounded memory, never raising for what
+        somebody sent. A family of files is given a local path of any bytes; it refuses what is no path, and the others
+        refuse paths. What cannot be decoded is refused here and dropped by `check`, by the same code; what is only no
+        good to learn from (a blurred picture, a silent recording) is answered.
+        """
         ...
 
     def units(self, items: Sequence[Item]) -> float:

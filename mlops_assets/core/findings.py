@@ -1,4 +1,4 @@
-"""Numbered findings of a family's rules: what comes from a batch is cut short and stripped of control characters."""
+"""Numbered findings of a family's rules: what a stranger sent is cut short and stripped of control characters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +18,12 @@ class Rules:
         """Return the finding `code` about an item (None: the batch); KeyError for a code that is none of these."""
         title, severity = self.by_code[code]
         return Finding(code=code, title=title, severity=severity, item=item and _plain(item), detail=_plain(detail))
+
+    def refusal(self, code: str, detail: str = "") -> str:
+        """Return the finding `code` as the sentence that a client is told: 'Empty audio (SPC012): 0 bytes.'."""
+        found = self.finding(code, detail=detail)
+        said = f": {found.detail.removesuffix('.')}" if found.detail else ""
+        return f"{found.title[0].upper()}{found.title[1:]} ({code}){said}."
 
 
 def _plain(text: str) -> str:

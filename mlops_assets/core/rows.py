@@ -131,12 +131,18 @@ def fields(line: str) -> list[str] | None:
 def parsed(line: str) -> Any:
     """Return what a JSON line holds; ValueError for a key that occurs twice, for NaN, and for half a character."""
     value = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_number)
-    if "\\u" in line:
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise ValueError("text with half of a surrogate pair") from None
+    if "\\u" in line and half_character(json.dumps(value, ensure_ascii=False)):
+        raise ValueError("text with half of a surrogate pair")
     return value
+
+
+def half_character(text: str) -> bool:
+    """Say whether a text holds half of a surrogate pair, which JSON can spell and UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _header_problem(names: Sequence[str], known: Collection[str], required: Sequence[str]) -> str:

@@ -18,11 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from mlops_assets.core.dataset import read_items, write_items
 from mlops_assets.core.digests import sha256_folder, sha256_json
-from mlops_assets.core.family import Checked, ItemScore, Leak, MetricSpec, Predictor, Progress, Report, Trained
+from mlops_assets.core.family import Checked, ItemScore, Leak, Media, MetricSpec, Predictor, Progress, Report, Trained
 from mlops_assets.core.near_text import NearTexts
 from mlops_assets.core.records import Check, CurvePoint, Finding, Item, Origin, Record
+from mlops_assets.core.rows import LONGEST_LINE, half_character
 from mlops_assets.families.baseline.counts import Counts, Labels, split, write
-from mlops_assets.families.baseline.rows import RULES, finding, read_rows
+from mlops_assets.families.baseline.rows import RULES, finding, read_rows, refusal
 
 MODEL = "counts.json"
 SAFE = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
@@ -56,6 +57,7 @@ class Baseline:
     name = "baseline"
     scorer = "equal labels, version 1"
     unit = "text"
+    media: Media = "json"
     findings: Mapping[str, str] = {code: title for code, (title, _) in RULES.items()}
     Config: type[BaseModel] = Config
 
@@ -158,6 +160,18 @@ class Baseline:
     def load(self, servable: Path) -> Predictor:
         """Load an exported folder; predictions are {'label', 'confidence'}."""
         return Labels(Counts.parse((servable / MODEL).read_bytes()))
+
+    def refuse(self, input: Path | JsonValue, config: BaseModel) -> str:
+        """Refuse what is no text, holds control characters, has no words or is longer than a row may be."""
+        if not isinstance(input, str):
+            return refusal("BAS003", "the input must be a text")
+        if len(input) > LONGEST_LINE:
+            return refusal("BAS004", f"{len(input)} characters")
+        if half_character(input):
+            return refusal("BAS003", "half of a surrogate pair")
+        if CONTROL.search(input):
+            return refusal("BAS005")
+        return "" if split(input) else refusal("BAS010")
 
     def units(self, items: Sequence[Item]) -> float:
         """Return the number of texts."""

@@ -28,7 +28,7 @@ RULES: dict[str, tuple[str, Severity]] = {
 }
 
 
-finding = Rules(RULES).finding
+finding, refusal = Rules(RULES).finding, Rules(RULES).refusal
 
 
 def read_rows(folder: Path) -> Iterator[dict[str, str] | Finding]:

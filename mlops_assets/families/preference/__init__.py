@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, JsonValue
 
 from mlops_assets.core.dataset import read_items
-from mlops_assets.core.family import Checked, ItemScore, Leak, MetricSpec, Predictor, Report, Trained
+from mlops_assets.core.family import Checked, ItemScore, Leak, Media, MetricSpec, Predictor, Report, Trained
 from mlops_assets.core.records import Check, Item
 from mlops_assets.families.preference.config import Config
 from mlops_assets.families.preference.findings import FINDINGS
@@ -25,6 +25,7 @@ class Preference:
     name = "preference"
     scorer = SCORER
     unit = "event"
+    media: Media = "json"
     findings: Mapping[str, str] = FINDINGS
     Config: type[BaseModel] = Config
 
@@ -83,6 +84,12 @@ class Preference:
         from mlops_assets.families.preference.servable import load
 
         return load(servable)
+
+    def refuse(self, input: Path | JsonValue, config: BaseModel) -> str:
+        """Refuse what is no event of the line's columns, each value of its column's kind."""
+        from mlops_assets.families.preference.cleaning import refuse
+
+        return refuse(input, _own(config))
 
     def units(self, items: Sequence[Item]) -> float:
         """Return the number of events."""

@@ -16,6 +16,7 @@ from mlops_assets.core.dataset import write_items
 from mlops_assets.core.family import Checked, Progress, Report
 from mlops_assets.core.records import Finding, Origin
 from mlops_assets.families.preference.cleaning import (
+    CONTROL,
     EARLIEST,
     category,
     features,
@@ -33,7 +34,6 @@ from mlops_assets.families.preference.ratings import Rating, constant_raters, di
 
 EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
 PHONE = re.compile(r"\+?\d[\d ()/-]{7,18}\d")
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 ORIGINS: dict[str, Origin] = {"": "real", "real": "real", "synthetic": "synthetic"}
 COHORTS = ("", "new", "known")
 SUSPICIOUS_WEIGHT = 0.5

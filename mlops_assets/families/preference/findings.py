@@ -39,4 +39,4 @@ _RULES: dict[str, tuple[str, Severity]] = {
 
 FINDINGS: dict[str, str] = {code: title for code, (title, _) in _RULES.items()}
 
-finding = Rules(_RULES).finding
+finding, refusal = Rules(_RULES).finding, Rules(_RULES).refusal

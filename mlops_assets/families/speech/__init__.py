@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, JsonValue
 
-from mlops_assets.core.family import Checked, ItemScore, Leak, MetricSpec, Predictor, Report, Trained
+from mlops_assets.core.family import Checked, ItemScore, Leak, Media, MetricSpec, Predictor, Report, Trained
 from mlops_assets.core.records import Check, Item
 from mlops_assets.families.speech.blas import blas, pin_threads
 from mlops_assets.families.speech.config import Config
@@ -22,6 +22,7 @@ class Speech:
     name = "speech"
     scorer = SCORER
     unit = "second of audio"
+    media: Media = "audio"
     findings: Mapping[str, str] = FINDINGS
     Config: type[BaseModel] = Config
 
@@ -83,6 +84,12 @@ class Speech:
         from mlops_assets.families.speech.servable import load
 
         return load(servable)
+
+    def refuse(self, input: Path | JsonValue, config: BaseModel) -> str:
+        """Refuse what is no recording, cannot be decoded to its end, or is shorter or longer than those kept."""
+        from mlops_assets.families.speech.audio import refuse
+
+        return refuse(input, _own(config))
 
     def units(self, items: Sequence[Item]) -> float:
         """Return the seconds of audio."""

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from pydantic import JsonValue
 from scipy.signal import resample_poly
 
 from mlops_assets.families.speech.config import Config
+from mlops_assets.families.speech.findings import refusal
 
 RATE = 16_000
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus")
@@ -55,29 +57,23 @@ def read_clip(path: Path, config: Config) -> Clip:
     More than one channel is averaged, other rates are resampled, an offset above 0.001 of full scale is removed.
     At most `config.max_seconds` of audio are ever in memory.
     """
-    import soundfile
-
-    if path.stat().st_size == 0:
-        raise Fault("SPC012", "0 bytes")
-    container = _check_container(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            _check_header(file, container, config)
-            samples = file.read(file.frames, dtype="int16" if file.subtype == "PCM_16" else "float32", always_2d=True)
-            frames, rate = file.frames, file.samplerate
-    except soundfile.LibsndfileError as error:
-        raise Fault("SPC014", str(error.error_string)) from error
-    if len(samples) < frames:
-        raise Fault("SPC013", f"{len(samples)} of {frames} frames")
-    return _clip(samples, rate, config)
+    return _clip(*_decoded(path, config), config)
 
 
 def read_samples(path: Path) -> np.ndarray:
-    """Return float32 samples in [-1, 1] at 16 kHz, shape (n,), of a dataset's or a caller's file."""
-    import soundfile
+    """Return float32 samples in [-1, 1] at 16 kHz, shape (n,), of a file that was checked or not refused."""
+    return _mono(*_decoded(path, None)).astype(np.float32) / np.float32(32_768)
 
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return _resample(samples.mean(axis=1), rate)
+
+def refuse(input: Path | JsonValue, config: Config) -> str:
+    """Return why a recording cannot be predicted, "" if it can: it is decoded as `predict` would."""
+    if not isinstance(input, Path):
+        return refusal("SPC010", "the input must be a recording")
+    try:
+        _decoded(input, config)
+    except Fault as fault:
+        return refusal(fault.code, fault.detail)
+    return ""
 
 
 def write_samples(path: Path, samples: np.ndarray) -> None:
@@ -94,19 +90,36 @@ def write_samples(path: Path, samples: np.ndarray) -> None:
     path.write_bytes(memory.getbuffer())
 
 
+def _decoded(path: Path, limits: Config | None) -> tuple[np.ndarray, int]:
+    """Return all samples of a file, (frames, channels) of int16 or finite float32, and their rate."""
+    import soundfile
+
+    if path.stat().st_size == 0:
+        raise Fault("SPC012", "0 bytes")
+    container = _check_container(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            _check_header(file, container)
+            if limits is not None:
+                _check_limits(file, limits)
+            samples = file.read(file.frames, dtype="int16" if file.subtype == "PCM_16" else "float32", always_2d=True)
+            frames, rate = file.frames, file.samplerate
+    except soundfile.LibsndfileError as error:
+        raise Fault("SPC014", str(error.error_string)) from error
+    if len(samples) < frames:
+        raise Fault("SPC013", f"{len(samples)} of {frames} frames")
+    if samples.dtype == np.float32 and not (np.isfinite(samples.max()) and np.isfinite(samples.min())):
+        raise Fault("SPC015")
+    return samples, rate
+
+
 def _clip(samples: np.ndarray, rate: int, config: Config) -> Clip:
     """Judge decoded samples, (frames, channels) of int16 or float32."""
     unit = 32_768 if samples.dtype == np.int16 else 1
     flags = ["SPC030"] if samples.shape[1] > 1 else []
     if _clipped(samples, unit) > config.clipped_share:
         flags.append("SPC031")
-    pcm = samples[:, 0]
-    if unit == 1 or samples.shape[1] > 1 or rate != RATE:
-        mono = pcm if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
-        pcm = _pcm(_resample(mono.astype(np.float32, copy=False) * np.float32(32_768 / unit), rate))
-    offset = float(pcm.mean(dtype=np.float32))
-    if abs(offset) > _DC_LIMIT * 32_768:
-        pcm = _pcm(pcm.astype(np.float32) - round(offset))
+    pcm = _mono(samples, rate)
     level = envelope(pcm)
     loudest = float(level.max())
     if loudest < 10 ** (config.silence_dbfs / 20):
@@ -116,13 +129,21 @@ def _clip(samples: np.ndarray, rate: int, config: Config) -> Clip:
     return Clip(pcm, level, seconds, min(voiced, seconds), tuple(flags))
 
 
+def _mono(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Return decoded samples as int16 of one channel at 16 kHz, (n,), without an offset."""
+    unit = 32_768 if samples.dtype == np.int16 else 1
+    pcm = samples[:, 0]
+    if unit == 1 or samples.shape[1] > 1 or rate != RATE:
+        mono = pcm if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
+        pcm = _pcm(_resample(mono.astype(np.float32, copy=False) * np.float32(32_768 / unit), rate))
+    offset = float(pcm.mean(dtype=np.float32))
+    return pcm if abs(offset) <= _DC_LIMIT * 32_768 else _pcm(pcm.astype(np.float32) - round(offset))
+
+
 def _clipped(samples: np.ndarray, unit: int) -> float:
-    """Return the share of samples at full scale; raise Fault if one is not a number."""
-    high, low = float(samples.max()), float(samples.min())
-    if not (np.isfinite(high) and np.isfinite(low)):
-        raise Fault("SPC015")
+    """Return the share of samples at full scale."""
     limit = _FULL_SCALE * unit
-    if max(high, -low) < limit:
+    if max(float(samples.max()), -float(samples.min())) < limit:
         return 0.0
     return float(np.count_nonzero(samples >= limit) + np.count_nonzero(samples <= -limit)) / samples.size
 
@@ -149,13 +170,16 @@ def _resample(wave: np.ndarray, rate: int) -> np.ndarray:
     return resample_poly(wave, RATE // common, rate // common).astype(np.float32)
 
 
-def _check_header(file: Any, container: str, config: Config) -> None:
+def _check_header(file: Any, container: str) -> None:
     if file.format not in _FORMATS[container]:
         raise Fault("SPC010", f"{file.format} inside")
     if file.subtype not in _SUBTYPES:
         raise Fault("SPC011", str(file.subtype))
     if file.frames <= 0:
         raise Fault("SPC012", "0 frames")
+
+
+def _check_limits(file: Any, config: Config) -> None:
     if file.channels > config.max_channels:
         raise Fault("SPC016", f"{file.channels} channels")
     if not config.min_sample_rate <= file.samplerate <= MAX_RATE:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, JsonValue
 
-from mlops_assets.core.family import Checked, ItemScore, Leak, MetricSpec, Predictor, Report, Trained
+from mlops_assets.core.family import Checked, ItemScore, Leak, Media, MetricSpec, Predictor, Report, Trained
 from mlops_assets.core.records import Check, Item
 from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.findings import FINDINGS
@@ -20,6 +20,7 @@ class Text:
     name = "text"
     scorer = "equal labels, version 1"
     unit = "message"
+    media: Media = "json"
     findings: Mapping[str, str] = FINDINGS
     Config: type[BaseModel] = Config
 
@@ -80,6 +81,12 @@ class Text:
         from mlops_assets.families.text.servable import load
 
         return load(servable)
+
+    def refuse(self, input: Path | JsonValue, config: BaseModel) -> str:
+        """Refuse what is no text, is empty or too long, or holds control characters."""
+        from mlops_assets.families.text.rules import refuse
+
+        return refuse(input, _own(config))
 
     def units(self, items: Sequence[Item]) -> float:
         """Return the number of messages."""

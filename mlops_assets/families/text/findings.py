@@ -38,4 +38,4 @@ RULES: dict[str, tuple[str, Severity]] = {
 
 FINDINGS: dict[str, str] = {code: title for code, (title, _) in RULES.items()}
 
-finding = Rules(RULES).finding
+finding, refusal = Rules(RULES).finding, Rules(RULES).refusal

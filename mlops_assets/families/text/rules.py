@@ -8,12 +8,16 @@ Nearly all rows of nearly all files pass nearly all rules, so each begins with a
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import JsonValue
 
+from mlops_assets.core.rows import half_character
 from mlops_assets.families.text.config import Config
+from mlops_assets.families.text.findings import refusal
 
 _FORMULA = r"^[=+@-][A-Za-z][A-Za-z0-9_.]*[(|!]"
 _UNSEEN = r"[\x{80}-\x{9F}\x{202A}-\x{202E}\x{2066}-\x{2069}]"
@@ -39,6 +43,18 @@ def dropped(text: pa.StringArray, config: Config) -> dict[str, np.ndarray]:
         "TXT012": length > config.max_chars,
         "TXT024": _where(_starting(text, b"=+@-"), text, _regex(_FORMULA)),
     }
+
+
+def refuse(input: Path | JsonValue, config: Config) -> str:
+    """Return why a message cannot be predicted, "" if it can."""
+    if not isinstance(input, str):
+        return refusal("TXT003", "the input must be a text")
+    if half_character(input):
+        return refusal("TXT004", "half of a surrogate pair")
+    text = trimmed(pa.array([input], pa.string()))
+    reasons = dropped(text, config)
+    details = {"TXT005": "", "TXT010": "", "TXT012": f"{len(input)} characters, at most {config.max_chars}"}
+    return next((refusal(code, said) for code, said in details.items() if reasons[code][0]), "")
 
 
 def damaged(text: pa.StringArray) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, JsonValue
 
 from mlops_assets.core.classification import classification_metrics, classification_scores
-from mlops_assets.core.family import Checked, ItemScore, Leak, MetricSpec, Predictor, Report, Trained
+from mlops_assets.core.family import Checked, ItemScore, Leak, Media, MetricSpec, Predictor, Report, Trained
 from mlops_assets.core.records import Check, Item
 from mlops_assets.families.vision.config import Config
 from mlops_assets.families.vision.findings import FINDINGS
@@ -21,6 +21,7 @@ class Vision:
     name = "vision"
     scorer = "single label, version 1"
     unit = "picture"
+    media: Media = "image"
     findings: Mapping[str, str] = FINDINGS
     Config: type[BaseModel] = Config
 
@@ -88,6 +89,12 @@ class Vision:
         from mlops_assets.families.vision.servable import load
 
         return load(servable)
+
+    def refuse(self, input: Path | JsonValue, config: BaseModel) -> str:
+        """Refuse what is no picture, cannot be decoded to its end, moves, or has too many pixels."""
+        from mlops_assets.families.vision.pictures import refuse
+
+        return refuse(input, _own(config))
 
     def units(self, items: Sequence[Item]) -> float:
         """Return the number of pictures."""

@@ -49,4 +49,4 @@ class Fault(Exception):
         super().__init__(f"{FINDINGS[code]} ({code}) {detail}".strip())
 
 
-finding = Rules(_RULES).finding
+finding, refusal = Rules(_RULES).finding, Rules(_RULES).refusal

@@ -18,8 +18,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from pydantic import JsonValue
 
-from mlops_assets.families.vision.findings import Fault
+from mlops_assets.families.vision.config import Config
+from mlops_assets.families.vision.findings import Fault, refusal
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -71,6 +73,17 @@ def read_picture(path: Path, size: int, *, max_pixels: int = MAX_PIXELS, min_sid
             raise Fault("VIS015")
         small = _square(_converted(turned, flags), size, flags)
     return Picture(np.asarray(small), *_sides(image, width, height), tuple(flags))
+
+
+def refuse(input: Path | JsonValue, config: Config) -> str:
+    """Return why a picture cannot be predicted, "" if it can: it is decoded as `predict` would."""
+    if not isinstance(input, Path):
+        return refusal("VIS010", "the input must be a picture")
+    try:
+        read_picture(input, config.size, max_pixels=config.max_pixels)
+    except Fault as fault:
+        return refusal(fault.code, fault.detail)
+    return ""
 
 
 def write_picture(path: Path, pixels: np.ndarray) -> None:
