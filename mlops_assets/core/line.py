@@ -147,6 +147,29 @@ class Monitoring(BaseModel):
     min_satisfaction: float | None = Field(default=None, ge=1, le=5, description="Limit of the mean rating")
 
 
+class Triggers(BaseModel):
+    """When what was collected becomes a batch and a training by itself (names and defaults of sources 003 and 004).
+
+    A training starts if `auto_retrain` is on, the interval has passed, there is enough for a batch
+    (`policy.data.min_items`), and one of three is so: `retrain_threshold` new examples (004); `min_error_cases` error
+    cases of which `min_corrected_cases` were corrected (003); an error rate of `error_rate_threshold` (003). What comes
+    of it is released as `policy.auto_approve_finetuning` says.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    auto_retrain: bool = Field(default=True, description="False: only a person starts a training on collected data")
+    retrain_threshold: int = Field(default=50, ge=1, description="New examples that start a training (004)")
+    retrain_interval_hours: float = Field(default=24, ge=0, description="Least hours since the last training (004)")
+    min_error_cases: int = Field(default=100, ge=1, description="Answers told to be wrong that start a training (003)")
+    min_corrected_cases: int = Field(default=50, ge=0, description="How many of these must have been corrected (003)")
+    trigger_on_error_rate: bool = Field(default=True, description="A high error rate starts a training, too (003)")
+    error_rate_threshold: float = Field(
+        default=0.15, gt=0, le=1, description="Share of answers told to be wrong that does; its 95 % lower bound counts"
+    )
+    check_interval_seconds: int = Field(default=60, ge=1, description="Seconds between looks (003 looks every hour)")
+
+
 class Serving(BaseModel):
     """How a gateway runs the line's models."""
 
@@ -208,6 +231,7 @@ class Line(BaseModel):
     collection: Collection = Collection()
     release: Release = Release()
     monitoring: Monitoring = Monitoring()
+    triggers: Triggers = Triggers()
     serving: Serving = Serving()
     challenger: Challenger | None = Field(default=None, description="Who answers beside the line, if anybody")
     hub: Hub | None = Field(default=None, description="Where versions are published, if anywhere")

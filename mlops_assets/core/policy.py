@@ -139,6 +139,11 @@ class Policy(_Model):
     auto_deploy: bool = Field(
         default=True, description="False: a person confirms every release, however clear its gain (004)"
     )
+    auto_approve_finetuning: bool = Field(
+        default=False,
+        description="False: a person confirms what was trained on events that users sent, also where auto_deploy is "
+        "true; True: auto_deploy alone says (003)",
+    )
     alpha: float = Field(
         default=0.05,
         gt=0,

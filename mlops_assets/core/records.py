@@ -463,6 +463,7 @@ class Evidence(Record):
     golden: dict[str, str] = Field(description="Set name to digest")
     policy: str = Field(description="Digest of the policy")
     contributor: str
+    source: str = Field(default="", description="Where the batch came from; 'events': collected in production")
     kept: int
     dropped_share: float
     quality_score: float

@@ -45,6 +45,7 @@ def gather(platform: Platform, line: Line, batch_id: str, report: EvalReport) ->
         golden={each.name: each.dataset for each in report.sets if each.kind == "golden"},
         policy=line.policy.digest,
         contributor=raw.contributor,
+        source=raw.source,
         kept=data.kept,
         dropped_share=sum(data.dropped.values()) / data.total if data.total else 1.0,
         quality_score=data.quality_score,

@@ -18,6 +18,7 @@ from mlops_assets.lifecycle.decide.gates import gates, measured, primary, sets_o
 from mlops_assets.lifecycle.decide.hearing import heard
 from mlops_assets.lifecycle.decide.ruling import GAIN, JUDGEABLE, NOT_WORSE, PROMOTABLE, Ruling, question, served
 
+EVENTS = "events"  # the source of batches that `gathering` makes
 MIN_CLUSTERS = 8  # fewer cannot stand for the speakers or users that are to come, whatever their bounds say
 SEALED = f"{PROMOTABLE}: sealed set confirms"
 SEEDS = f"{PROMOTABLE}: seeds"
@@ -137,6 +138,13 @@ def _promotable(evidence: Evidence, policy: Policy) -> Iterator[Check]:
             name=AUTOMATIC,
             passed=False,
             explanation=f"The policy of {evidence.line} asks a person to confirm every release (auto_deploy: false).",
+        )
+    elif evidence.source == EVENTS and not policy.auto_approve_finetuning:
+        yield Check(
+            name=AUTOMATIC,
+            passed=False,
+            explanation=f"It was trained on what users of {evidence.line} reported; a person confirms that it is "
+            "released (auto_approve_finetuning: false).",
         )
     for each in evidence.sets:
         found = primary(evidence, policy, each.name)

@@ -265,6 +265,16 @@ def test_a_policy_may_ask_a_person_for_every_release() -> None:
     assert any("auto_deploy" in reason for reason in ruling.reasons)
 
 
+def test_a_person_confirms_what_was_learned_from_events_unless_the_policy_says_otherwise() -> None:
+    collected = verdict(evidence(source="events"), POLICY)
+    assert collected.verdict == "HUMAN_REVIEW"
+    assert any("auto_approve_finetuning" in reason for reason in collected.reasons)
+    trusting = POLICY.model_copy(update={"auto_approve_finetuning": True})
+    assert verdict(evidence(trusting, source="events"), trusting).verdict == "APPROVE"
+    careful = trusting.model_copy(update={"auto_deploy": False})
+    assert verdict(evidence(careful, source="events"), careful).verdict == "HUMAN_REVIEW"
+
+
 def test_a_rejection_names_the_confusion_that_grew() -> None:
     grown = {"label": "verde", "predicted": "hoja", "n": 40, "candidate": 0.25, "production": 0.1, "delta": 0.15}
     pair = ConfusionPair.model_validate({**grown, "lower": 0.04, "upper": 0.27})
