@@ -11,10 +11,12 @@ from mlops_assets.cli import (
     doctor,
     events,
     exports,
+    keys,
     lines,
     quarantine,
     reports,
     reviews,
+    serve,
     up,
     versions,
 )
@@ -42,10 +44,12 @@ app.command("versions")(versions.versions)
 app.command("lineage")(versions.lineage)
 app.command("rollback")(versions.rollback)
 app.command("rebaseline")(versions.rebaseline)
+app.command("serve")(serve.serve)
 app.command("export")(exports.export)
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(events.app, name="events")
+app.add_typer(keys.app, name="keys")
 app.add_typer(lines.policy, name="policy")
 app.add_typer(quarantine.app, name="quarantine")
 

@@ -32,6 +32,10 @@ class Refused(PlatformError):
     """The request is well formed and the platform says no: a rule forbids it."""
 
 
+class Forbidden(Refused):
+    """It may be done, but not by who asks."""
+
+
 class Stale(PlatformError):
     """The world moved since the decision was made: production is another version now."""
 

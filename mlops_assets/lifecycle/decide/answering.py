@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from mlops_assets.core.errors import NotFound, Refused, Stale
+from mlops_assets.core.errors import Forbidden, NotFound, Refused, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Review
 from mlops_assets.core.records import Decision, RawBatch, ReviewAnswer
@@ -83,7 +83,7 @@ def _settled(platform: Platform, line: Line, decision: Decision, given: ReviewAn
 
 def _allowed(platform: Platform, line: Line, review: Review, decision: Decision, given: ReviewAnswer) -> None:
     if _person(given.reviewer) in {_person(name) for name in _contributors(platform, review, decision)}:
-        raise Refused(
+        raise Forbidden(
             f"{given.reviewer} contributed to batch {review.batch_id} and cannot review it.",
             "Let someone else answer (`--reviewer NAME`).",
         )

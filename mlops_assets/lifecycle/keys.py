@@ -1,0 +1,56 @@
+"""Keys of the gateway's callers: made once, shown once, kept as a hash; whoever gives or takes one is in the ledger."""
+
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+
+from mlops_assets.core.digests import sha256_bytes
+from mlops_assets.core.errors import UsageError
+from mlops_assets.core.ports import Platform
+from mlops_assets.core.serving import AccessRole, ApiKey
+
+PREFIX = "mlops_"
+BITS = 256
+EVERY_LINE = "*"  # the ledger's line of what concerns the whole platform
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")
+
+
+def issue(platform: Platform, name: str, role: AccessRole, *, days: float | None, actor: str) -> tuple[str, ApiKey]:
+    """Make a key and return it with its record; it cannot be shown again. `days` is how long it counts, None for ever.
+
+    UsageError for a name that is none (it becomes the ledger's actor); Refused if the name has a key already.
+    """
+    if not _NAME.match(name):
+        raise UsageError(
+            f"'{name}' cannot be the name of a key.",
+            "Use up to 64 letters, digits and . _ @ -, such as 'shop-backend'.",
+        )
+    if days is not None and not 0 < days <= 36_500:
+        raise UsageError(f"A key cannot count for {days:g} days.", "Give a number of days above 0.")
+    now = datetime.now(UTC)
+    secret = PREFIX + secrets.token_hex(BITS // 8)
+    key = ApiKey(
+        name=name,
+        role=role,
+        sha256=sha256_bytes(secret.encode()),
+        created_at=now.isoformat(timespec="milliseconds"),
+        expires_at=None if days is None else (now + timedelta(days=days)).isoformat(timespec="milliseconds"),
+    )
+    platform.keys.add(key)
+    platform.ledger.append(
+        "key_issued",
+        EVERY_LINE,
+        actor=actor,
+        body={"name": name, "role": role, "expires_at": key.expires_at},
+        key=f"key_issued:{key.sha256}",
+    )
+    return secret, key
+
+
+def revoke(platform: Platform, name: str, *, actor: str) -> ApiKey:
+    """Make a name's key worthless; every gateway refuses it within two seconds. NotFound lists the names there are."""
+    key = platform.keys.revoke(name)
+    platform.ledger.append(
+        "key_revoked", EVERY_LINE, actor=actor, body={"name": name, "role": key.role}, key=f"key_revoked:{key.sha256}"
+    )
+    return key
