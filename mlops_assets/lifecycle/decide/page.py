@@ -64,7 +64,7 @@ def decision_page(line: Line, decision: Decision, report: EvalReport | None) -> 
         origins={each.name: each.origin for each in evidence.sets},
         synthetic=sorted({each.name for each in evidence.sets if each.origin != "real"}),
         deciding=[row for name in sets_of(evidence, "golden", "sealed") if (row := primary(evidence, policy, name))],
-        forests=list(_forests(evidence, policy)),
+        forests=list(forests(evidence, policy)),
         checks=[("gate", check) for check in decision.gates] + [("statistic", check) for check in decision.statistics],
         costs=list(_costs(evidence)),
         tools=TOOLS,
@@ -85,7 +85,7 @@ def write_decision_page(platform: Platform, decision: Decision) -> Path | None:
     return write_page(platform.home / "reports" / decision.line / name, platform.store.read_bytes(decision.page))
 
 
-def _forests(evidence: Evidence, policy: Policy) -> Iterator[Forest]:
+def forests(evidence: Evidence, policy: Policy) -> Iterator[Forest]:
     """Yield the primary metric first, then business metrics and what else is protected, then classes."""
     primary_metric = policy.primary.metric
     margins = {each.metric: each.margin for each in (*policy.business, policy.primary)}
