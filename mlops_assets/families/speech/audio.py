@@ -24,6 +24,8 @@ MAX_RATE = 192_000
 _MAGIC = {b"RIFF": "WAV", b"RF64": "WAV", b"fLaC": "FLAC", b"OggS": "OGG"}
 _FORMATS = {"WAV": ("WAV", "WAVEX", "RF64"), "FLAC": ("FLAC",), "OGG": ("OGG",)}
 _SUBTYPES = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "VORBIS", "OPUS")
+_WAV_TAGS = (0x0001, 0x0003, 0xFFFE)  # PCM, floats, and the extensible form, whose encoding is judged once it is open
+_MOST_CHUNKS = 1_000
 _FRAME = RATE // 20
 _DC_LIMIT = 1e-3
 _FULL_SCALE = 0.999
@@ -212,7 +214,9 @@ def _check_wav(file: IO[bytes], size: int) -> None:
     riff = file.read(12)
     if len(riff) < 12 or riff[8:12] != b"WAVE":
         raise Fault("SPC010", "RIFF without WAVE")
-    while len(head := file.read(8)) == 8:
+    for _ in range(_MOST_CHUNKS):
+        if len(head := file.read(8)) < 8:
+            raise Fault("SPC013" if size > 44 else "SPC012", "no audio data")
         name, length = struct.unpack("<4sI", head)
         if name == b"data":
             if length == 0:
@@ -222,8 +226,16 @@ def _check_wav(file: IO[bytes], size: int) -> None:
             return
         if name == b"fmt " and length >= 16:
             fields = file.read(16)
-            if len(fields) == 16 and struct.unpack("<HHIIHH", fields)[1] == 0:
-                raise Fault("SPC014", "0 channels")
+            if len(fields) == 16:
+                _check_encoding(*struct.unpack("<HH", fields[:4]))
             length -= 16
         file.seek(length + length % 2, 1)
-    raise Fault("SPC013" if size > 44 else "SPC012", "no audio data")
+    raise Fault("SPC014", f"more than {_MOST_CHUNKS} chunks")
+
+
+def _check_encoding(tag: int, channels: int) -> None:
+    """Refuse what libsndfile would begin to decode while it opens the file (ADPCM)."""
+    if tag not in _WAV_TAGS:
+        raise Fault("SPC011", f"WAV format {tag:#06x}")
+    if channels == 0:
+        raise Fault("SPC014", "0 channels")

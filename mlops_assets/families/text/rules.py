@@ -20,7 +20,8 @@ from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.findings import refusal
 
 _FORMULA = r"^[=+@-][A-Za-z][A-Za-z0-9_.]*[(|!]"
-_UNSEEN = r"[\x{80}-\x{9F}\x{202A}-\x{202E}\x{2066}-\x{2069}]"
+_UNSEEN = "\x80-\x9f\u202a-\u202e\u2066-\u2069"
+_CONTROLS = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f{_UNSEEN}]")
 _DAMAGED = r"[ÃÂ][\x{80}-\x{BF}]|â[€\x{80}-\x{BF}]|Ã[©¨¡³±¼¶¤]|\x{FFFD}"
 _MAIL = r"[\w.+-]+@[\w-]+\.\w{2,}"
 _PHONE = r"(^|[^\w.,])\+?\(?\d[\d ()/-]{6,18}\d($|[^\w])"
@@ -51,10 +52,12 @@ def refuse(input: Path | JsonValue, config: Config) -> str:
         return refusal("TXT003", "the input must be a text")
     if half_character(input):
         return refusal("TXT004", "half of a surrogate pair")
-    text = trimmed(pa.array([input], pa.string()))
-    reasons = dropped(text, config)
-    details = {"TXT005": "", "TXT010": "", "TXT012": f"{len(input)} characters, at most {config.max_chars}"}
-    return next((refusal(code, said) for code, said in details.items() if reasons[code][0]), "")
+    text = input.strip()
+    if _CONTROLS.search(text):
+        return refusal("TXT005")
+    if not text:
+        return refusal("TXT010")
+    return refusal("TXT012", f"{len(text)} characters") if len(text) > config.max_chars else ""
 
 
 def damaged(text: pa.StringArray) -> np.ndarray:
@@ -77,7 +80,7 @@ def _control(text: pa.StringArray) -> np.ndarray:
     found = found[~np.isin(data[found], (9, 10, 13))]
     rows = np.zeros(len(text), bool)
     rows[np.searchsorted(offsets, found, "right") - 1] = True
-    return rows | _where(_wide(text), text, _regex(_UNSEEN))
+    return rows | _where(_wide(text), text, _regex(f"[{_UNSEEN}]"))
 
 
 def _holding(text: pa.StringArray, byte: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+MAX_PIXELS = 25_000_000  # of the formats read the hungriest, WebP, takes 16 bytes a pixel to decode
 WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 
@@ -72,7 +73,9 @@ class Config(BaseModel):
 
     min_side: int = Field(default=64, ge=1, description="A picture whose shorter side is below is dropped")
     max_aspect: float = Field(default=4.0, ge=1, description="Largest ratio of a picture's sides")
-    max_pixels: int = Field(default=40_000_000, ge=1, description="Larger pictures are dropped before they are decoded")
+    max_pixels: int = Field(
+        default=MAX_PIXELS, ge=1, le=MAX_PIXELS, description="Larger pictures are dropped before they are decoded"
+    )
     blurred_below: float = Field(
         default=12.0, ge=0, description="Variance of the Laplacian of brightness (0-255, at `size`) that is flagged"
     )

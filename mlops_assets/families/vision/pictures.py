@@ -2,7 +2,8 @@
 
 Pillow decodes formats nobody asked for, takes a small PNG for a hundred million pixels, and opens a picture long
 before it has found out that half of it is missing; so formats are listed, the header is judged before a pixel is
-decoded, and every picture is decoded to its end. JPEG decodes straight to about the size that is wanted.
+decoded, and every picture is decoded to its end. JPEG decodes straight to about the size that is wanted; a few bytes
+are one more scan over all of its pixels, so scans are counted first.
 
 The middle square is kept and scaled to the model's size. Serving uses the same function: what is trained on and what
 is predicted on went the same way.
@@ -20,14 +21,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pydantic import JsonValue
 
-from mlops_assets.families.vision.config import Config
+from mlops_assets.families.vision.config import MAX_PIXELS, Config
 from mlops_assets.families.vision.findings import Fault, refusal
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 ORIENTATION = 0x0112
-MAX_PIXELS = 40_000_000
 PNG = b"\x89PNG\r\n\x1a\n"
+_SCAN, _MOST_SCANS = b"\xff\xda", 100
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -66,6 +67,8 @@ def read_picture(path: Path, size: int, *, max_pixels: int = MAX_PIXELS, min_sid
         if getattr(image, "is_animated", False) and image.format != "MPO":
             raise Fault("VIS014")
         if image.format in ("JPEG", "MPO"):
+            if (scans := path.read_bytes().count(_SCAN)) > _MOST_SCANS:
+                raise Fault("VIS012", f"{scans} scans")
             image.draft(None, (size, size))
         image.load()
         turned, flags = _turned(image), []
@@ -150,7 +153,8 @@ def _converted(image: Image.Image, flags: list[str]) -> Image.Image:
         return image
     if image.mode.startswith("I"):
         flags.append("VIS036")
-        return Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65_535) >> 8).astype(np.uint8))
+        bands = np.array_split(np.asarray(image), 16)
+        return Image.fromarray(np.concatenate([(band.clip(0, 65_535) >> 8).astype(np.uint8) for band in bands]))
     if image.mode in ("1", "LA"):
         return image.convert("L" if image.mode == "1" else "RGBA")
     flags.append("VIS036")
