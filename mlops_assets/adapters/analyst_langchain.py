@@ -55,6 +55,6 @@ def _asked(settings: Analyst, purpose: Literal["verdict", "wording"], prompt: st
         base_url=settings.base_url,
         timeout_seconds=settings.timeout_seconds,
         what=WHAT,
-    )
+    ).text
     # Half of a surrogate pair is no text that can be stored; what is judged is what is kept.
     return text[:ANSWER_CHARACTERS].encode(errors="replace").decode()

@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -52,10 +53,19 @@ def chat_model(
         raise Unavailable(f"{model} cannot be used ({type(error).__name__}): its key may be missing.") from error
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a model answered, and the tokens that its provider counts for it (0 where it does not say)."""
+
+    text: str
+    input_tokens: int
+    output_tokens: int
+
+
 def ask(
     model: str, asked: Any, *, form: type[BaseModel] | None, base_url: str | None, timeout_seconds: float, what: str
-) -> str:
-    """Return a model's answer to a prompt or messages as text, within `timeout_seconds`, retries included.
+) -> Said:
+    """Return a model's answer to a prompt or messages, within `timeout_seconds`, retries included.
 
     Where the provider can be held to a schema, the text is JSON of `form`'s; where not, it is whatever was said, and
     `read` finds the form in it. Raises what `chat_model` does; Unavailable if there is no answer.
@@ -64,17 +74,17 @@ def ask(
     def made(**options: Any) -> Any:
         return chat_model(model, base_url=base_url, timeout_seconds=timeout_seconds, what=what, **options)
 
-    def work() -> str:
+    def work() -> Said:
         try:
             if form is not None:
                 try:
                     held = made().with_structured_output(form.model_json_schema(), include_raw=True)
                     # Its first step is the model; the parsers behind it take minutes of CPU for a megabyte of garbage.
-                    return _text(held.first.invoke(asked)["raw"])
+                    return _said(held.first.invoke(asked)["raw"])
                 except Exception as error:
                     if not _not_supported(error):
                         raise
-            return _text(made(temperature=None).invoke(asked))
+            return _said(made(temperature=None).invoke(asked))
         except PlatformError:
             raise
         except Exception as error:  # each provider's client has errors of its own
@@ -106,6 +116,11 @@ def in_time(work: Callable[[], Answer], seconds: float, *, what: str) -> Answer:
         return answer.result(timeout=seconds)
     except TimeoutError:
         raise Unavailable(f"{what} gave no answer within {seconds:g} s.") from None
+
+
+def _said(message: Any) -> Said:
+    used = getattr(message, "usage_metadata", None) or {}
+    return Said(_text(message), used.get("input_tokens", 0), used.get("output_tokens", 0))
 
 
 def _text(message: Any) -> str:

@@ -57,7 +57,7 @@ class LangChainJudge:
             what=WHAT,
         )
         try:
-            found = read(answer, Reply)
+            found = read(answer.text, Reply)
         except ValidationError as error:
             raise Unavailable(f"{settings.model} did not answer in the form it was asked for.") from error
         try:

@@ -6,6 +6,7 @@ from dotenv import load_dotenv
 from mlops_assets import wiring
 from mlops_assets.cli import (
     batches,
+    compare,
     decisions,
     demo,
     doctor,
@@ -40,6 +41,7 @@ app.command("batches")(batches.batches)
 app.command("show")(batches.show)
 app.command("status")(batches.status)
 app.command("report")(reports.report)
+app.command("compare")(compare.compare)
 app.command("versions")(versions.versions)
 app.command("lineage")(versions.lineage)
 app.command("rollback")(versions.rollback)

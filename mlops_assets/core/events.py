@@ -88,7 +88,9 @@ class Prediction(_Event):
     """
 
     kind: Literal["prediction"] = "prediction"
-    version: int | None = Field(ge=1, description="Version of the line that answered; None: a language model did")
+    version: int | None = Field(
+        default=None, ge=1, description="Version of the line that answered; None: the challenger is a language model"
+    )
     arm: Literal["production", "canary", "shadow", "challenger"]
     latency_ms: float = Field(ge=0, description="From the complete request to the answer")
     success: bool
@@ -99,6 +101,12 @@ class Prediction(_Event):
     cost: float | None = Field(default=None, ge=0, description="US dollars that this answer cost")
     input: JsonValue = Field(default=None, description="Kept only if the line keeps payloads")
     output: JsonValue = Field(default=None, description="Kept only if the line keeps payloads")
+
+    @model_validator(mode="after")
+    def _answered_by_somebody(self) -> Self:
+        if self.version is None and self.arm != "challenger":
+            raise ValueError("a prediction needs the version that answered")
+        return self
 
     @field_validator("input", "output")
     @classmethod
@@ -140,6 +148,34 @@ class Receipt(Record):
     sequence: int | None = None
     received_at: str | None = None
     problem: str = ""
+
+
+class Reported(Record):
+    """A correction or a rating, with what is known of the answer that it is about.
+
+    `file` is where the answer's input lies within a batch, for inputs that are files and were kept.
+    """
+
+    received_at: str
+    event: Annotated[Feedback | Correction, Field(discriminator="kind")]
+    prediction: Prediction | None = None
+    usage: Usage | None = None
+    file: str | None = None
+
+    @property
+    def input(self) -> JsonValue:
+        """What was asked, None if it is not known."""
+        return None if self.prediction is None else self.prediction.input
+
+    @property
+    def user(self) -> str | None:
+        """Who reported it, else who had asked."""
+        return self.event.user or (None if self.prediction is None else self.prediction.user)
+
+    @property
+    def unknown(self) -> str:
+        """Why it is not known what was asked."""
+        return "its prediction is not known" if self.prediction is None else "its input was not kept"
 
 
 def parse_event(data: bytes | str, *, kind: Kind | None = None, now: datetime) -> Event:

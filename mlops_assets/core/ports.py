@@ -14,10 +14,11 @@ from typing import Any, Literal, Protocol
 from pydantic import Field, JsonValue
 
 from mlops_assets.core import policy
+from mlops_assets.core.contrast import Rival
 from mlops_assets.core.events import Event, Kind, Receipt, StoredEvent
 from mlops_assets.core.family import Family
+from mlops_assets.core.line import Challenger, Judge, Limits, Line
 from mlops_assets.core.line import Hub as HubSettings
-from mlops_assets.core.line import Judge, Limits, Line
 from mlops_assets.core.records import AssetRecord, CandidateModel, Decision, EvalReport, Exchange, Record, ReviewAnswer
 from mlops_assets.core.serving import ApiKey, Beat, HealthSample, Live, Rollout, ServedRole
 from mlops_assets.core.tasks import Task, TaskResult
@@ -468,6 +469,18 @@ class Analyst(Protocol):
         ...
 
 
+class Challengers(Protocol):
+    """Language models that answer beside a line, for comparison; whatever they do, nobody waits for them."""
+
+    def ready(self, settings: Challenger) -> None:
+        """Set the model up without asking it anything (`mlops doctor`); Unavailable, MissingExtra, ConfigError."""
+        ...
+
+    def answer(self, settings: Challenger, value: JsonValue, labels: Sequence[str]) -> Rival:
+        """Return which of `labels` the model gives to an input, within `timeout_seconds`; it never raises."""
+        ...
+
+
 class Serving(Protocol):
     """The pointer a serving process reads: which bytes are live for a line."""
 
@@ -571,6 +584,7 @@ class Platform:
     hub: Hub
     judge: DataJudge
     analyst: Analyst
+    challengers: Challengers
     family: Callable[[str], Family]
     lines: Callable[[], Sequence[Line]]
     code_version: Callable[[str], str]
