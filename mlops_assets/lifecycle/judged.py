@@ -1,0 +1,74 @@
+"""What a version answered when it was judged, so that whoever serves it can see that it still answers the same."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from mlops_assets.core.dataset import item_input, iterate_items
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.records import EvalReport
+
+LATEST = 20  # batches whose evaluation is looked at, when the version's own does not tell
+RELATIVE, ABSOLUTE = 1e-3, 1e-3  # by which numbers may differ on another kind of processor
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The first inputs of a golden set, and what the version answered; no answers where nobody judged it."""
+
+    inputs: tuple[Path | JsonValue, ...] = ()
+    answers: tuple[JsonValue, ...] = ()
+
+
+def judged(platform: Platform, line: Line, version: Version, *, items: int) -> Judged:
+    """Return what is known of a version on at most `items` golden items; real inputs even where it was not judged."""
+    known = Judged()
+    for report in _reports(platform, line, version):
+        golden = next((each for each in report.sets if each.kind == "golden"), None)
+        if golden is None or not (platform.store.has(golden.dataset) and platform.store.has(golden.scores)):
+            continue
+        system = next((name for name, each in report.systems.items() if each.servable == version.servable), None)
+        if system is None and known.inputs:
+            continue
+        folder = platform.store.folder(golden.dataset)
+        inputs = tuple(item_input(folder, item) for item in islice(iterate_items(folder), items))
+        if system is None:
+            known = Judged(inputs)
+            continue
+        with platform.store.file(golden.scores).open(encoding="utf-8") as file:
+            scores = [json.loads(each)["systems"] for each in islice(file, items)]
+        if all(system in each for each in scores):
+            return Judged(inputs, tuple(each[system]["prediction"] for each in scores))
+        known = known if known.inputs else Judged(inputs)
+    return known
+
+
+def same_answer(one: JsonValue, other: JsonValue) -> bool:
+    """Say whether two answers are the same, but for what another processor makes of their numbers."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_answer(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_answer, one, other))
+    if isinstance(one, float) or isinstance(other, float):
+        return (
+            isinstance(one, int | float)
+            and isinstance(other, int | float)
+            and math.isclose(one, other, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+        )
+    return one == other
+
+
+def _reports(platform: Platform, line: Line, version: Version) -> Iterator[EvalReport]:
+    """Yield the evaluation of the version's own batch, then those of the latest batches."""
+    latest = [each.batch_id for each in reversed(platform.batches.list(line.line)[-LATEST:])]
+    own = [version.batch_id] if version.batch_id else []
+    for batch_id in [*own, *(each for each in latest if each not in own)]:
+        report = platform.records.get(line.line, batch_id, "eval_report")
+        if isinstance(report, EvalReport):
+            yield report

@@ -1,0 +1,292 @@
+"""The gateway's heart: it follows what is published of every line, and answers by the version that is meant to.
+
+Everything here runs in one event loop; models run in processes of their own, and whatever touches the database runs
+in threads beside it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import JsonValue
+
+from mlops_assets.core.errors import Busy, PlatformError, Unavailable
+from mlops_assets.core.events import new_event_id
+from mlops_assets.core.line import Line
+from mlops_assets.core.ports import Alert, Platform
+from mlops_assets.core.serving import Beat, Live, ServedVersion
+from mlops_assets.lifecycle.judged import judged
+from mlops_assets.lifecycle.publishing import arms
+from mlops_assets.serving.answering import Answer, AskChallenger
+from mlops_assets.serving.doubling import Doubling
+from mlops_assets.serving.exchange import Inputs, Reply
+from mlops_assets.serving.frames import Blob
+from mlops_assets.serving.lines import ArmName, ServedLine
+from mlops_assets.serving.recording import Recorder, Seen
+from mlops_assets.serving.workers import ServedModel
+
+POLL_SECONDS = 0.05
+BEAT_SECONDS = 1.0
+GOLDEN_ITEMS = 8  # that a version is asked before it gets traffic
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Serves every line of a platform; `ask_challenger` asks the language model of a line that has one."""
+
+    def __init__(self, platform: Platform, *, ask_challenger: AskChallenger | None = None) -> None:
+        self.platform = platform
+        self.recorder = Recorder(platform)
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._lines: dict[str, ServedLine] = {}
+        self._doubling = Doubling(self.recorder, ask_challenger)
+        self._threads = ThreadPoolExecutor(1, "engine")
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to follow; returns when every line that serves something has been looked at, not when it has loaded."""
+        self.recorder.start()
+        self._lines = {line.line: ServedLine(line, self._load) for line in self.platform.lines()}
+        await self._threaded(self._catch_up)
+        await self._follow()
+        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._beat())]
+
+    async def stop(self) -> None:
+        """Answer whoever waits, end every process and store what was predicted."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(model.close() for line in self._lines.values() for model in line.models()))
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        await self._doubling.stop()
+        await asyncio.to_thread(self.recorder.stop)
+        self._threads.shutdown()
+
+    async def ready(self, line: str, seconds: float = 60) -> None:
+        """Wait until a line answers; Unavailable if it does not within `seconds`."""
+        ends = time.monotonic() + seconds
+        while self._lines[line].routing.choose("")[0] is None:
+            if time.monotonic() > ends:
+                raise Unavailable(f"{line} does not answer.", _problems(self._lines[line]))
+            await asyncio.sleep(0.01)
+
+    def loaded(self) -> dict[str, tuple[ServedVersion, ...]]:
+        """Return what every line that serves something has loaded."""
+        return {name: line.summary() for name, line in self._lines.items() if line.live is not None}
+
+    def live(self, line: str) -> Live | None:
+        """Return what this gateway follows for a line."""
+        return self._lines[line].live
+
+    def waiting(self) -> dict[str, int]:
+        """Return how many inputs of each line wait for a model."""
+        return {name: sum(each.waiting for each in line.summary()) for name, line in self._lines.items()}
+
+    async def predict(
+        self, line: Line, inputs: Sequence[JsonValue | Blob], *, user: str | None = None, began: float | None = None
+    ) -> list[Answer]:
+        """Return an answer for each input, all by one version unless that fails.
+
+        `began` is when the request was complete (perf_counter). Without `user`, chance chooses the version. Raises Busy
+        when too many wait, Unavailable when no version can answer, TypeError for what JSON cannot say.
+        """
+        began = time.perf_counter() if began is None else began
+        served = self._lines[line.line]
+        routing = served.routing
+        ids = [new_event_id() for _ in inputs]
+        model, arm = routing.choose(user if user is not None else ids[0])
+        if model is None:
+            raise Unavailable(f"{line.line} cannot answer now.", _problems(served))
+        given = Inputs.of(inputs)
+        deadline = began + line.serving.timeout_seconds
+        if model is routing.rollout and routing.other(model)[0] is not None:
+            replies = await _tried_out(model, given, deadline - line.serving.timeout_seconds / 2)
+        else:
+            replies = await _asked(model, given, deadline)
+        answers = self._seen(line, ids, inputs, replies, model, arm, began, user)
+        failed = [at for at, reply in enumerate(replies) if reply.failure]
+        if failed:
+            await self._again(served, given, inputs, answers, failed, model, deadline, began, user)
+        self._doubling.after(line, routing, model, given, inputs, answers, deadline)
+        return answers
+
+    async def _again(
+        self,
+        served: ServedLine,
+        given: Inputs,
+        inputs: Sequence[JsonValue | Blob],
+        answers: list[Answer],
+        failed: Sequence[int],
+        model: ServedModel,
+        deadline: float,
+        began: float,
+        user: str | None,
+    ) -> None:
+        """Ask another version what the first one could not answer; only the one being rolled out is doubted so."""
+        routing = served.routing
+        other, arm = routing.other(model)
+        gone = all(answers[at].failure != "model_error" for at in failed)
+        if other is None or not (model is routing.rollout or gone) or time.perf_counter() >= deadline:
+            return
+        try:
+            replies = await _asked(other, given.chosen(failed), deadline)
+        except PlatformError:
+            return
+        some = [inputs[at] for at in failed]
+        made = self._seen(served.line, [new_event_id() for _ in failed], some, replies, other, arm, began, user)
+        for at, answer in zip(failed, made, strict=True):
+            answers[at] = answer
+
+    def _seen(
+        self,
+        line: Line,
+        ids: Sequence[str],
+        inputs: Sequence[JsonValue | Blob],
+        replies: Sequence[Reply],
+        model: ServedModel,
+        arm: ArmName,
+        began: float,
+        user: str | None,
+    ) -> list[Answer]:
+        """Record what a version made of inputs, and return the answers."""
+        latency = (time.perf_counter() - began) * 1000
+        answers = []
+        for name, given, reply in zip(ids, inputs, replies, strict=True):
+            known = None if reply.problem else name
+            answer = Answer(
+                known, model.version, arm, latency, reply.body, reply.shown, reply.problem, reply.failure, reply.why
+            )
+            answers.append(answer)
+            if known is not None:
+                self._record(line, known, given, answer, user)
+        return answers
+
+    def _record(self, line: Line, name: str, given: JsonValue | Blob, answer: Answer, user: str | None) -> None:
+        kept: dict[str, Any] = {}
+        if line.collection.keep_payloads:
+            kept = {"input": None if isinstance(given, Blob) else given, "output": answer.output}
+        self.recorder.add(
+            Seen(
+                line=line,
+                event_id=name,
+                version=answer.version,
+                arm=answer.arm,
+                latency_ms=answer.latency_ms,
+                error=answer.failure or None,
+                user=user,
+                shown=answer.shown if answer.body else None,
+                **kept,
+            )
+        )
+
+    def _load(self, line: Line, version: int, servable: str, path: str) -> ServedModel:
+        def known() -> Any:
+            return judged(self.platform, line, self.platform.versions.get(line.line, version), items=GOLDEN_ITEMS)
+
+        return ServedModel(
+            line, version, servable, path, root=self.platform.root, judged=known, told=self._told
+        )  # fmt: skip
+
+    def _told(self, model: ServedModel, why: str) -> None:
+        """Route anew, for a version is ready or lost; tell people of what is lost."""
+        self._close(self._lines[model.line.line].settle())
+        if not why:
+            log.info("%s version %d is ready (process %s)", model.line.line, model.version, model.pid)
+            return
+        log.warning("%s version %d: %s", model.line.line, model.version, why)
+        alert = Alert(
+            key=f"serving:{model.line.line}:{model.version}:{model.servable}:{why[:200]}",
+            title=f"{model.line.line} version {model.version} {'gets no traffic' if not model.usable else 'was lost'}",
+            text=f"{why}. Gateway {self.name} " + ("tries it again." if not model.usable else "has started it again."),
+            line=model.line.line,
+        )
+        self._threads.submit(_tried, self.platform.alerts.send, alert)
+
+    def _close(self, models: Sequence[ServedModel]) -> None:
+        for model in models:
+            task = asyncio.ensure_future(model.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            await self._follow()
+
+    async def _follow(self) -> None:
+        """Take over what is published; a file that cannot be read changes nothing."""
+        for name, line in self._lines.items():
+            try:
+                live = self.platform.serving.live(name)
+            except (OSError, ValueError) as error:
+                log.error("What %s serves cannot be read: %s", name, error)
+                continue
+            if live is not None and live != line.live:
+                self._close(line.follow(live, await self._threaded(self._challenger, line.line)))
+
+    def _challenger(self, line: Line) -> tuple[int, str, str] | None:
+        """Return the version that answers beside a line, if there is one."""
+        if line.challenger is None or line.challenger.version is None:
+            return None
+        try:
+            version = self.platform.versions.get(line.line, line.challenger.version)
+            return version.version, version.servable, str(self.platform.store.folder(version.servable))
+        except PlatformError as error:
+            log.error("%s has no challenger: %s", line.line, error)
+            return None
+
+    async def _beat(self) -> None:
+        while True:
+            beat = Beat(gateway=self.name, at=datetime.now(UTC).isoformat(), lines=self.loaded())
+            await self._threaded(_tried, self.platform.watch.beat, beat)
+            await self._threaded(self._catch_up)
+            await asyncio.sleep(BEAT_SECONDS)
+
+    def _catch_up(self) -> None:
+        """Publish here what another host has moved; the database is the authority, the file follows."""
+        for name in self._lines:
+            with contextlib.suppress(Exception):
+                pointer = self.platform.versions.pointer(name)
+                live = self.platform.serving.live(name)
+                if "production" in pointer.roles and (live is None or live.revision < pointer.revision):
+                    self.platform.serving.publish(pointer, arms(self.platform, pointer))
+
+    async def _threaded(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+async def _asked(model: ServedModel, inputs: Inputs, deadline: float) -> list[Reply]:
+    size = model.line.serving.max_batch
+    if len(inputs) <= size:
+        return await model.ask(inputs, deadline=deadline, patient=True)
+    replies = [model.ask(some, deadline=deadline, patient=True) for some in inputs.chunks(size)]
+    return [each for some in await asyncio.gather(*replies) for each in some]
+
+
+async def _tried_out(model: ServedModel, inputs: Inputs, deadline: float) -> list[Reply]:
+    """Ask a version that another one can stand in for: what it has no room for is its failure, and nobody else's."""
+    try:
+        return await _asked(model, inputs, deadline)
+    except Busy as error:
+        return [Reply(failure="overloaded", why=str(error))] * len(inputs)
+
+
+def _problems(line: ServedLine) -> str:
+    said = [f"Version {each.version}: {each.problem or each.state}." for each in line.summary()]
+    return " ".join(said) or "It serves no version yet."
+
+
+def _tried(work: Callable[[Any], None], argument: Any) -> None:
+    """Do what matters less than answering; say if it fails."""
+    try:
+        work(argument)
+    except Exception as error:
+        log.warning("%s failed: %s", getattr(work, "__qualname__", work), error)
