@@ -130,7 +130,7 @@ def fields(line: str) -> list[str] | None:
 
 def parsed(line: str) -> Any:
     """Return what a JSON line holds; ValueError for a key that occurs twice, for NaN, and for half a character."""
-    value = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_number)
+    value = _DECODER.decode(line)
     if "\\u" in line and half_character(json.dumps(value, ensure_ascii=False)):
         raise ValueError("text with half of a surrogate pair")
     return value
@@ -154,10 +154,14 @@ def _header_problem(names: Sequence[str], known: Collection[str], required: Sequ
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({name for name, _ in pairs}) < len(pairs):
+    found = dict(pairs)
+    if len(found) < len(pairs):
         raise ValueError("a key occurs twice")
-    return dict(pairs)
+    return found
 
 
 def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number)
