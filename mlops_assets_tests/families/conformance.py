@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import json
 import pkgutil
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from mlops_assets.core.dataset import item_input, read_items
 from mlops_assets.core.digests import sha256_file, sha256_folder
 from mlops_assets.core.family import Checked, Family, Progress, Trained
 from mlops_assets.core.records import Item
+from mlops_assets_tests.families import junk
 from mlops_assets_tests.families.examples import Example
 
 SEED = 7
@@ -281,6 +283,35 @@ def predicts_nothing_for_nothing(it: Prepared) -> None:
     assert it.family.score([], [], it.config) == []
 
 
+def refuses_nothing_good(it: Prepared) -> None:
+    """`media` says what `predict` is given, and `refuse` says "" of every item that `check` kept."""
+    assert it.family.media in ("json", "audio", "image")
+    assert all(isinstance(each, Path) == (it.family.media != "json") for each in it.inputs)
+    assert {it.family.refuse(each, it.config) for each in it.inputs} == {""}
+
+
+def refuses_what_it_cannot_predict(it: Prepared) -> None:
+    """`refuse` gives files of other media, JSON for files and all that is broken a sentence with a code of `findings`.
+
+    It never raises; and what it does not refuse, `predict` answers, with an answer that is JSON.
+    """
+    made = junk.files()
+    whole = [each.read_bytes() for each in it.inputs[:2] if isinstance(each, Path)]
+    hurt = {f"{number}: {name}": data for number, each in enumerate(whole) for name, data in junk.damaged(each).items()}
+    inputs = {**junk.VALUES, **junk.written(it.folder / "junk", made), **junk.written(it.folder / "hurt", hurt)}
+    said = {name: it.family.refuse(each, it.config) for name, each in inputs.items()}
+    for name, sentence in said.items():
+        codes = re.findall(r"\(([A-Z]{3}\d+)\)", sentence)
+        assert not sentence or (codes and codes[0] in it.family.findings and sentence.endswith(".")), (name, sentence)
+    own = {"audio": "a recording", "image": "a picture"}.get(it.family.media)
+    assert {name for name in made if not said[name]} - {"a picture of one pixel"} == ({own} if own else set())
+    if own:
+        assert [name for name in junk.VALUES if not said[name]] == []
+    predictor = it.family.load(it.servable)
+    for name in (name for name, sentence in said.items() if not sentence):
+        json.dumps(predictor.predict([inputs[name]]), allow_nan=False)
+
+
 def score_is_ratio_of_sums(it: Prepared) -> None:
     """`score` gives every metric that is no mean a numerator and a weight; targets as predictions score perfectly."""
     perfect = it.family.score(it.items, [item.target for item in it.items], it.config)
@@ -390,6 +421,8 @@ CHECKS: tuple[Callable[[Prepared], None], ...] = (
     predictor_is_deterministic,
     predictor_indifferent_to_batching,
     predicts_nothing_for_nothing,
+    refuses_nothing_good,
+    refuses_what_it_cannot_predict,
     score_is_ratio_of_sums,
     score_is_made_cluster_by_cluster,
     labels_are_what_is_shown,
