@@ -17,8 +17,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from mlops_assets.core.errors import Busy, PlatformError, Unavailable
+from mlops_assets.core.errors import Busy, NotFound, PlatformError, Unavailable
 from mlops_assets.core.events import new_event_id
+from mlops_assets.core.family import Media
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Alert, Platform
 from mlops_assets.core.serving import Beat, Live, ServedVersion
@@ -45,6 +46,9 @@ class Engine:
         self.platform = platform
         self.recorder = Recorder(platform)
         self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._known: dict[str, tuple[Line, Media]] = {
+            line.line: (line, platform.family(line.family).media) for line in platform.lines()
+        }
         self._lines: dict[str, ServedLine] = {}
         self._doubling = Doubling(self.recorder, ask_challenger)
         self._threads = ThreadPoolExecutor(1, "engine")
@@ -54,7 +58,7 @@ class Engine:
     async def start(self) -> None:
         """Begin to follow; returns when every line that serves something has been looked at, not when it has loaded."""
         self.recorder.start()
-        self._lines = {line.line: ServedLine(line, self._load) for line in self.platform.lines()}
+        self._lines = {name: ServedLine(line, self._load) for name, (line, _) in self._known.items()}
         await self._threaded(self._catch_up)
         await self._follow()
         self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._beat())]
@@ -81,6 +85,13 @@ class Engine:
     def loaded(self) -> dict[str, tuple[ServedVersion, ...]]:
         """Return what every line that serves something has loaded."""
         return {name: line.summary() for name, line in self._lines.items() if line.live is not None}
+
+    def known(self, line: str) -> tuple[Line, Media]:
+        """Return a line and what its family is given; NotFound lists the lines."""
+        found = self._known.get(line)
+        if found is None:
+            raise NotFound(f"There is no line '{line}'.", f"The lines are: {', '.join(sorted(self._known))}.")
+        return found
 
     def live(self, line: str) -> Live | None:
         """Return what this gateway follows for a line."""
@@ -257,7 +268,7 @@ class Engine:
                 pointer = self.platform.versions.pointer(name)
                 live = self.platform.serving.live(name)
                 if "production" in pointer.roles and (live is None or live.revision < pointer.revision):
-                    self.platform.serving.publish(pointer, arms(self.platform, pointer))
+                    self.platform.serving.publish(pointer, arms(self.platform, self._known[name][0], pointer))
 
     async def _threaded(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
