@@ -1,4 +1,4 @@
-"""`mlops up`: the Dagster UI and daemon and the MLflow UI from one terminal, stopped together.
+"""`mlops up`: the gateway with its watch, the Dagster UI and daemon, and the MLflow UI from one terminal.
 
 Each server runs in a session of its own, so that Ctrl-C reaches this process alone and it stops them in order.
 A server that ends by itself stops the others: half a platform is worse than none.
@@ -22,11 +22,11 @@ import typer
 from rich.markup import escape
 
 from mlops_assets import wiring
-from mlops_assets.cli.context import platform
+from mlops_assets.cli.context import actor, platform
 from mlops_assets.cli.output import Exit, Json, answer, console
 from mlops_assets.core.errors import PlatformError
 from mlops_assets.core.ports import Platform
-from mlops_assets.lifecycle import auditing, release
+from mlops_assets.lifecycle import auditing, keys, release
 
 STOP_SECONDS = 20
 
@@ -39,17 +39,19 @@ class Server:
     command: list[str]
     address: str | None = None
     health: str = ""
+    alive: int = 200
 
 
 def up(
     port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+    gateway_port: Annotated[int, typer.Option(help="Port of the gateway, which always listens on 127.0.0.1.")] = 8000,
     host: Annotated[
-        str, typer.Option(help="Interface to listen on; the UIs have no log-in of their own.")
+        str, typer.Option(help="Interface the UIs listen on; they have no log-in of their own.")
     ] = "127.0.0.1",
     json: Json = False,
 ) -> None:
-    """Start the Dagster UI and daemon and the MLflow UI; Ctrl-C stops them all."""
+    """Start the gateway and its watch, the Dagster UI and daemon and the MLflow UI; Ctrl-C stops them all."""
     from mlops_assets.components.running import open_instance
 
     made = platform()
@@ -58,16 +60,22 @@ def up(
     release.reconcile(made)
     open_instance(made).dispose()
     settings = wiring.settings()
-    servers = _servers(settings, host, port, mlflow_port)
+    servers = _servers(settings, host, port, mlflow_port, gateway_port)
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with _running(servers, settings.home / "logs") as processes:
+    environment = {
+        "MLOPS_DAGSTER_UI": f"http://{host}:{port}",
+        "MLOPS_TRACKING_UI": f"http://{host}:{mlflow_port}",
+        "MLOPS_GATEWAY_URL": f"http://127.0.0.1:{gateway_port}",
+    }
+    with _running(servers, settings.home / "logs", environment) as processes:
         _wait_until_ready(servers, processes, stop)
         inboxes = _inboxes(settings, made)
         addresses = {server.name: server.address for server in servers if server.address}
-        document = {"addresses": addresses, "inboxes": inboxes, "home": str(settings.home)}
-        answer(document, lambda out: _welcome(out.print, addresses, inboxes))
+        key = _first_key(made)
+        document = {"addresses": addresses, "inboxes": inboxes, "home": str(settings.home), "key": key}
+        answer(document, lambda out: _welcome(out.print, addresses, inboxes, key))
         while not stop.wait(0.5):
             for server, process in zip(servers, processes, strict=True):
                 if process.poll() is not None:
@@ -76,11 +84,19 @@ def up(
     raise typer.Exit(Exit.DONE)
 
 
-def _welcome(say: Callable[[str], None], addresses: dict[str, str], inboxes: list[str]) -> None:
+def _first_key(made: Platform) -> str | None:
+    """Return an admin's key for whoever starts a platform that has no key yet."""
+    return None if made.keys.list() else keys.issue(made, actor(), "admin", days=None, actor=actor())[0]
+
+
+def _welcome(say: Callable[[str], None], addresses: dict[str, str], inboxes: list[str], key: str | None) -> None:
     for name, address in addresses.items():
         say(f"{name:<12} {address}")
     for inbox in inboxes:
         say(f"{'inbox':<12} {inbox}")
+    if key is not None:
+        say(f"{'your key':<12} {key}")
+        say("It opens the gateway's pages as admin and is not shown again; `mlops keys add NAME` makes others.")
     say("Drop a zip into an inbox and watch the asset graph. Ctrl-C stops everything.")
 
 
@@ -92,12 +108,20 @@ def _inboxes(settings: wiring.Settings, made: Platform) -> list[str]:
     return [str(folder) for folder in folders]
 
 
-def _servers(settings: wiring.Settings, host: str, port: int, mlflow_port: int) -> list[Server]:
+def _servers(settings: wiring.Settings, host: str, port: int, mlflow_port: int, gateway_port: int) -> list[Server]:
     workspace = str(settings.root / "workspace.yaml")
     scripts = Path(sys.executable).parent
     dagster = f"http://{host}:{port}"
     mlflow = f"http://{host}:{mlflow_port}"
+    gateway = f"http://127.0.0.1:{gateway_port}"
     return [
+        Server(
+            "gateway",
+            [sys.executable, "-m", "mlops_assets.cli", "serve", "--port", str(gateway_port)],
+            gateway,
+            f"{gateway}/pipeline/status",
+            alive=401,
+        ),
         Server(
             "Dagster UI",
             [str(scripts / "dagster-webserver"), "-w", workspace, "-h", host, "-p", str(port)],
@@ -126,9 +150,10 @@ def _servers(settings: wiring.Settings, host: str, port: int, mlflow_port: int) 
 
 
 @contextmanager
-def _running(servers: list[Server], logs: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+def _running(servers: list[Server], logs: Path, addresses: dict[str, str]) -> Iterator[list[subprocess.Popen[bytes]]]:
     logs.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | wiring.process_environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **addresses}
+    environment = os.environ | wiring.process_environment() | own
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for server in servers:
@@ -162,16 +187,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _wait_until_ready(servers: list[Server], processes: list[subprocess.Popen[bytes]], stop: Event) -> None:
     with console.status("starting ..."):
         for server, process in zip(servers, processes, strict=True):
-            while server.address and not stop.is_set() and not _answers(server.health):
+            while server.address and not stop.is_set() and not _answers(server):
                 if process.poll() is not None:
                     raise _ended(server, process, wiring.settings().home / "logs")
                 stop.wait(0.5)
 
 
-def _answers(url: str) -> bool:
+def _answers(server: Server) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return response.status == 200
+        with urllib.request.urlopen(server.health, timeout=2) as response:
+            return response.status == server.alive
+    except urllib.error.HTTPError as error:
+        return error.code == server.alive
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False
 

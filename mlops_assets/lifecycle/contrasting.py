@@ -55,8 +55,8 @@ def contrast(
     """Return how a line compares with its challenger on the requests that both answered in [since, until).
 
     With `golden_items` the first so many of the golden set are put to both, too: a language model is paid for that,
-    once for each item. `told` hears of items done. ConfigError for a line without a challenger, or with one that cannot
-    answer in its place; NotFound while nothing serves; Unavailable if the challenger answers none of the items.
+    once for each item. `told` hears of items done. NotFound for a line without a challenger, or that serves nothing;
+    ConfigError for a challenger that cannot answer in its place; Unavailable if it answers none of the items.
     """
     challenger, served = challenged(platform, line), production(platform, line)
     if served is None:
@@ -76,10 +76,10 @@ def contrast(
 
 
 def challenged(platform: Platform, line: Line) -> Challenger:
-    """Return the line's challenger; ConfigError if there is none, or a language model that could not answer for it."""
+    """Return the line's challenger; NotFound without one, ConfigError for a language model that cannot answer for it."""
     chosen = line.challenger
     if chosen is None:
-        raise ConfigError(
+        raise NotFound(
             f"{line.line} has no challenger to compare with.",
             "Name one in its YAML: `challenger: {model: openai:gpt-4o-mini, instruction: ...}` or `{version: 1}`.",
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
 from pydantic import JsonValue
@@ -37,14 +37,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Doubled:
-    """What somebody else answered for one input."""
+    """What somebody else answered for one input, and how long it took where several were asked at once."""
 
     body: bytes = b""
     shown: str = ""
     failure: str = ""
     cost: float | None = None
     version: int | None = None
-    extra: Any = None
+    latency_ms: float | None = None
 
 
 AskChallenger = Callable[[Line, Sequence[JsonValue | Blob]], Awaitable[Sequence[Doubled]]]

@@ -2,71 +2,137 @@
 
 import asyncio
 import importlib.metadata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Protocol
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
+from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
+from mlops_assets.core.serving import ServedVersion
+from mlops_assets.serving import openapi
 from mlops_assets.serving.access import Keyring
-from mlops_assets.serving.answers import ErrorDocument, install
-from mlops_assets.serving.door import MEGABYTE, Door, DoorSettings
+from mlops_assets.serving.access_log import AccessLog
+from mlops_assets.serving.answers import install
+from mlops_assets.serving.auditing import Auditor
+from mlops_assets.serving.door import Door
+from mlops_assets.serving.login import LogIn
+from mlops_assets.serving.metrics import Metrics
 from mlops_assets.serving.routes import routers
 from mlops_assets.serving.routing import RouteTable, Target
+from mlops_assets.serving.sessions import Sessions, signing_secret
+from mlops_assets.serving.strict import StrictRoute
+from mlops_assets.serving.visit import MEGABYTE, DoorSettings
 
 REFRESH_SECONDS = 1
 PREDICT = "/v1/lines/{line}/predict"
 
 
-def build(platform: Platform, *, settings: DoorSettings | None = None, engine: Any = None) -> Door:
-    """Return the gateway of a platform; it serves once its lifespan began. `engine` replaces the one it would make."""
+class Runs(Protocol):
+    """What runs while the app serves: the engine."""
+
+    async def start(self) -> None:
+        """Begin; the app takes requests once this returns."""
+        ...
+
+    async def stop(self) -> None:
+        """End; no request comes any more."""
+        ...
+
+    def loaded(self) -> Mapping[str, tuple[ServedVersion, ...]]:
+        """Return the versions of each line that it keeps loaded."""
+        ...
+
+
+def build(
+    platform: Platform,
+    *,
+    settings: DoorSettings | None = None,
+    engine: Runs | None = None,
+    access_log: Path | None = None,
+) -> Door:
+    """Return the gateway of a platform; it serves once its lifespan began.
+
+    `engine` replaces the one that it would make; `access_log` is a file instead of stderr.
+    """
     chosen = settings or DoorSettings()
-    keyring = Keyring()
     running = engine or _engine(platform)
+    metrics = Metrics(running)
+    log = AccessLog(access_log, dropped=metrics.dropped.inc)
+    keyring = Keyring()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         keyring.replace(await asyncio.to_thread(platform.keys.list))
-        following = asyncio.create_task(_follow(platform, keyring))
-        await running.start()
+        following = [asyncio.create_task(_follow(platform, keyring, metrics, log)), asyncio.create_task(log.follow())]
         try:
+            await running.start()
             yield
         finally:
             await running.stop()
-            following.cancel()
+            for task in following:
+                task.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
+            await asyncio.to_thread(log.close)
 
     app = FastAPI(
         title="mlops_assets gateway",
         version=importlib.metadata.version("mlops_assets"),
-        docs_url=None,
+        docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        responses={"default": {"model": ErrorDocument, "description": "What went wrong"}},
+        responses=openapi.ERRORS,
     )
     for router in routers():
         app.router.routes.extend(router.routes)
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.body_field and not isinstance(route, StrictRoute):
+            raise TypeError(
+                f"{route.path} reads JSON as it comes: make its router `APIRouter(route_class=StrictRoute)`."
+            )
     install(app)
     app.state.platform = platform
     app.state.engine = running
-    lines = {line.line: line for line in platform.lines()}
+    app.state.metrics = metrics
+    app.state.lines = lines = {line.line: line for line in platform.lines()}
+    table = RouteTable(app.routes)
+    openapi.describe(app, table)
+    return Door(
+        app,
+        keyring=keyring,
+        login=LogIn(keyring, Sessions(signing_secret(platform.home), keyring)),
+        routes=table,
+        limit=lambda target: _largest_body(target, lines, chosen),
+        settings=chosen,
+        metrics=metrics,
+        log=log,
+        auditor=Auditor(platform, log),
+    )
 
-    def limit(target: Target | None) -> int:
-        line = lines.get(target.parameters.get("line", "")) if target and target.path == PREDICT else None
-        return int(line.serving.max_body_mb * MEGABYTE) if line else chosen.max_body
 
-    return Door(app, keyring=keyring, routes=RouteTable(app.routes), limit=limit, settings=chosen)
+def _largest_body(target: Target | None, lines: Mapping[str, Line], settings: DoorSettings) -> int:
+    line = lines.get(target.parameters.get("line", "")) if target and target.path == PREDICT else None
+    return int(line.serving.max_body_mb * MEGABYTE) if line else settings.max_body
 
 
-async def _follow(platform: Platform, keyring: Keyring) -> None:
+async def _follow(platform: Platform, keyring: Keyring, metrics: Metrics, log: AccessLog) -> None:
     """Read the keys again about each second: what was revoked counts for nothing within two."""
-    while True:
-        await asyncio.sleep(REFRESH_SECONDS)
-        keyring.replace(await asyncio.to_thread(platform.keys.list))
+    with ThreadPoolExecutor(1, "keys") as own:  # one that others cannot keep busy
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            try:
+                keyring.replace(await asyncio.get_running_loop().run_in_executor(own, platform.keys.list))
+            except Exception as error:  # the last list counts for a while; the door says when it is too old
+                log.failure(error, what="the list of keys could not be read")
+            metrics.keys_age.set(keyring.age)
 
 
-def _engine(platform: Platform) -> Any:
+def _engine(platform: Platform) -> Runs:
     from mlops_assets.serving.engine import Engine
 
     return Engine(platform)

@@ -28,7 +28,7 @@ def _heed_ctrl_c() -> None:
 
 def test_everything_starts_together_and_ends_on_ctrl_c(tmp_path: Path):
     declare(tmp_path / "lines", baseline_line(tmp_path))
-    ports = ("--port", _free_port(), "--mlflow-port", _free_port())
+    ports = ("--port", _free_port(), "--mlflow-port", _free_port(), "--gateway-port", _free_port())
     process = subprocess.Popen(
         [sys.executable, "-m", "mlops_assets.cli", "up", "--json", *ports],
         env=os.environ | {"MLOPS_HOME": str(tmp_path / "home"), "MLOPS_LINES": str(tmp_path / "lines")},
@@ -48,7 +48,8 @@ def test_everything_starts_together_and_ends_on_ctrl_c(tmp_path: Path):
         document = json.loads(text)
         started = psutil.Process(process.pid).children(recursive=True)
         for address in document["addresses"].values():
-            assert urllib.request.urlopen(address, timeout=30).status == 200
+            asked = urllib.request.Request(address, headers={"Authorization": f"Bearer {document['key']}"})
+            assert urllib.request.urlopen(asked, timeout=30).status == 200
         assert str(tmp_path / "home" / "inbox" / "topics") in document["inboxes"]
         assert all(Path(inbox).is_dir() for inbox in document["inboxes"])
         process.send_signal(signal.SIGINT)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.core.errors import ConfigError, NotFound, Unavailable
+from mlops_assets.core.errors import NotFound, Unavailable
 from mlops_assets.core.events import Correction, Prediction
 from mlops_assets.core.line import Challenger, Line
 from mlops_assets.core.ports import Platform
@@ -131,7 +131,7 @@ def test_another_version_is_a_challenger_without_a_price(served: tuple[Platform,
 
 def test_what_cannot_be_compared_is_said(served: tuple[Platform, Line], tmp_path: Path):
     platform, line = served
-    with pytest.raises(ConfigError, match="has no challenger"):
+    with pytest.raises(NotFound, match="has no challenger"):
         contrast(platform, line, **WINDOW)
     with pytest.raises(NotFound, match="no version 7"):
         contrast(platform, against(line, version=7), **WINDOW, golden_items=5)
