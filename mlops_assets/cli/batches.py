@@ -18,7 +18,7 @@ from mlops_assets.lifecycle import status as lifecycle_status
 from mlops_assets.lifecycle.decide.questions import questions
 
 CLASS = "_class_"
-ENDED = ("DEPLOYED", "REJECTED", "QUARANTINED", "PENDING_REVIEW", "PENDING_PUBLISH", "ROLLED_BACK")
+ENDED = ("DEPLOYED", "CANARY", "REJECTED", "QUARANTINED", "PENDING_REVIEW", "PENDING_PUBLISH", "ROLLED_BACK")
 
 
 def submit(

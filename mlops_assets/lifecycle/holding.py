@@ -1,5 +1,6 @@
 """A line is changed by one batch at a time: whoever trains, judges or releases holds the line's lease."""
 
+import uuid
 from contextlib import AbstractContextManager
 
 from mlops_assets.core.line import Line
@@ -13,9 +14,15 @@ def hold(platform: Platform, line: Line, holder: str) -> AbstractContextManager[
     return platform.leases.hold(f"line:{line.line}", holder=holder, wait_seconds=WAIT_SECONDS)
 
 
-def hold_pointer(platform: Platform, line: Line, holder: str) -> AbstractContextManager[None]:
-    """Hold a line's roles alone: a rollback does not wait for a training."""
-    return platform.leases.hold(f"pointer:{line.line}", holder=holder, wait_seconds=WAIT_SECONDS)
+def hold_pointer(
+    platform: Platform, line: Line, holder: str, *, wait_seconds: float = WAIT_SECONDS
+) -> AbstractContextManager[None]:
+    """Hold a line's roles alone: a rollback does not wait for a training.
+
+    Each call is a holder of its own: two clicks of one person wait for one another.
+    """
+    unique = f"{holder} ({uuid.uuid4().hex[:8]})"
+    return platform.leases.hold(f"pointer:{line.line}", holder=unique, wait_seconds=wait_seconds)
 
 
 def hold_decision(platform: Platform, line: Line, batch_id: str, holder: str) -> AbstractContextManager[None]:

@@ -1,45 +1,82 @@
 """Telling everyone which version serves: the serving pointer, the registry, the model card, the Hub."""
 
-from mlops_assets.core.errors import Busy, PlatformError
+from mlops_assets.core.errors import Busy, Corrupt, NotFound, PlatformError
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Alert, LedgerEntry, Platform, Pointer, Publication, Version
-from mlops_assets.core.records import Decision
+from mlops_assets.core.records import Decision, DeployedVersion
 from mlops_assets.core.serving import ServedRole
 from mlops_assets.lifecycle.card import model_card
 from mlops_assets.lifecycle.failpoints import failpoint
+from mlops_assets.lifecycle.serving_history import fallback
 
 PLATFORM = "platform"
 ATTEMPTS = 6
 
 
 def publish_roles(platform: Platform, line: Line, pointer: Pointer) -> Pointer:
-    """Make serving and the registry's aliases equal to a pointer, and return it."""
-    platform.serving.publish(pointer, arms(platform, pointer))
+    """Make serving, the registry's aliases and the record of what serves equal to a pointer, and return it."""
+    platform.serving.publish(pointer, arms(platform, line, pointer))
     platform.tracker.roles(line.line, pointer)
+    _record(platform, line, pointer)
     return pointer
 
 
-def arms(platform: Platform, pointer: Pointer) -> list[tuple[ServedRole, Version, float]]:
-    """Return the versions that a gateway keeps loaded, and what part of the users each of them answers."""
-    rollout = pointer.rollout
+def arms(platform: Platform, line: Line, pointer: Pointer) -> list[tuple[ServedRole, Version, float]]:
+    """Return the versions that a gateway keeps loaded, and what part of the users each of them answers.
+
+    Two at most: production, and what is being rolled out; else, unless the line's strategy is `replace`, the last good
+    version that production replaced, so that the way back is instant.
+    """
+    rollout, previous = pointer.rollout, pointer.roles.get("previous")
     share = rollout.share if rollout else 0.0
     wanted: list[tuple[ServedRole, int, float]] = [("production", pointer.roles["production"], 1 - share)]
     if rollout is not None:
         wanted.append(("canary" if rollout.strategy == "canary" else "candidate", rollout.version, share))
+    elif previous is not None and _stays_loaded(platform, line, previous):
+        wanted.append(("previous", previous, 0.0))
     return [(role, platform.versions.get(pointer.line, number), part) for role, number, part in wanted]
+
+
+def _stays_loaded(platform: Platform, line: Line, version: int) -> bool:
+    """Say whether a replaced version is kept warm; the team is told of one that should be and is not whole."""
+    if line.release.deployment_strategy == "replace" or version != fallback(platform, line):
+        return False
+    try:
+        platform.store.folder(platform.versions.get(line.line, version).servable)
+    except (NotFound, Corrupt) as error:
+        tell(
+            platform,
+            line,
+            f"There is no falling back to version {version} of {line.line}",
+            version,
+            error,
+        )
+        return False
+    return True
+
+
+def _record(platform: Platform, line: Line, pointer: Pointer) -> None:
+    """Let the record of a release say SUCCESS once its version has become the one that serves."""
+    version = platform.versions.get(line.line, pointer.roles["production"])
+    made = version.batch_id and platform.records.get(line.line, version.batch_id, "deployed_version")
+    if isinstance(made, DeployedVersion) and (made.version, made.status) == (version.version, "CANARY"):
+        platform.records.put("deployed_version", made.model_copy(update={"status": "SUCCESS"}))
 
 
 def mirror(
     platform: Platform, line: Line, version: Version, decision: Decision | None, pointer: Pointer
 ) -> tuple[str | None, str]:
-    """Publish to serving and registry and store the card; return the registry's version and the card's digest."""
-    platform.serving.publish(pointer, arms(platform, pointer))
-    failpoint("release: after serving")
+    """Publish to registry and serving and store the card; return the registry's version and the card's digest.
+
+    Serving is last: that it knows the pointer's revision says that nothing is left to be told.
+    """
     card = model_card(platform, line, version, decision)
     mlflow_version = platform.tracker.release(version, decision, card)
     failpoint("release: after registry")
     platform.tracker.roles(line.line, pointer)
     failpoint("release: after roles")
+    platform.serving.publish(pointer, arms(platform, line, pointer))
+    failpoint("release: after serving")
     return mlflow_version, platform.store.put_bytes(card.encode())
 
 
@@ -122,9 +159,12 @@ def point_hub(platform: Platform, line: Line, pointer: Pointer) -> None:
 
 
 def tell(platform: Platform, line: Line, title: str, what: int, error: PlatformError) -> None:
-    """Tell the team of trouble with the Hub, once for each version or revision and kind of error."""
+    """Tell the team of trouble with following the tables, once for each version or revision and kind of error."""
     platform.alerts.send(
         Alert(
-            key=f"hub:{line.line}:{title}:{what}:{type(error).__name__}", title=title, text=str(error), line=line.line
+            key=f"publishing:{line.line}:{title}:{what}:{type(error).__name__}",
+            title=title,
+            text=str(error),
+            line=line.line,
         )
     )

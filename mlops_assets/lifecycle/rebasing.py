@@ -22,7 +22,9 @@ from mlops_assets.lifecycle.comparing import primary_metric
 from mlops_assets.lifecycle.evaluate import contest
 from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, evaluation_sets
 from mlops_assets.lifecycle.failpoints import failpoint
+from mlops_assets.lifecycle.guarding import require_idle
 from mlops_assets.lifecycle.holding import hold, hold_pointer, production
+from mlops_assets.lifecycle.moving import move, standing
 from mlops_assets.lifecycle.predictions import predict
 from mlops_assets.lifecycle.progress import progress_file
 from mlops_assets.lifecycle.publishing import mirror
@@ -48,17 +50,18 @@ def rebaseline(platform: Platform, line: Line, *, reason: str, actor: str, to_ba
     """Replace a production version that cannot be evaluated: by its weights exported again, else by the base model.
 
     Called again, it finishes what a crash left undone. Refused while production loads and answers the golden set, and
-    if no weights can be used and `to_base` is not set; NotFound for a line that serves nothing; Busy while a batch has
-    the line.
+    if no weights can be used and `to_base` is not set; NotFound for a line that serves nothing; Busy while a batch
+    has the line, or a version is being rolled out.
     """
     holder = f"rebaseline by {actor}"
     with hold(platform, line, holder), hold_pointer(platform, line, holder):
+        pointer = standing(platform, line).pointer
         served = production(platform, line)
         if served is None:
             raise NotFound(f"{line.line} serves no version.", f"Submit a batch: `mlops submit {line.line} PATH`.")
         golden = evaluation_sets(platform, line)[0]
         platform.store.folder(golden.dataset)
-        pointer = platform.versions.pointer(line.line)
+        require_idle(line, pointer)
         why = _unanswered(platform, line, served.servable, golden)
         if why is None:
             return _finished(platform, line, served, pointer)
@@ -75,18 +78,13 @@ def rebaseline(platform: Platform, line: Line, *, reason: str, actor: str, to_ba
         told = _told(platform, line, golden, served, version, source, why)
         body: dict[str, JsonValue] = {
             **told.model_dump(mode="json"),
-            "revision": pointer.revision + 1,
             "reason": reason,
             "old": {"servable": served.servable, "model": served.model},
             "new": {"servable": version.servable, "model": version.model},
             "code": platform.code_version(line.family),
         }
-        key = f"rebaselined:{line.line}:{pointer.revision + 1}"
-        platform.ledger.append("rebaselined", line.line, actor=actor, body=body, key=key)
-        failpoint("rebaseline: after ledger")
         roles: dict[Role, int] = {**pointer.roles, "production": version.version}
-        moved = platform.versions.move(line.line, pointer, roles)
-        failpoint("rebaseline: after pointer")
+        moved = move(platform, line, "rebaseline", pointer, roles, actor=actor, body=body)
         _tell(platform, line, version, moved, told)
         return told
 

@@ -1,23 +1,32 @@
-"""Release and rollback: which bytes serve, moved by compare-and-set and healed after any crash.
+"""Release: an approved candidate becomes a version and reaches users, by the line's strategy (`rollout`).
 
-The order of a release is version row, pointer, serving pointer, registry, card, ledger, record. The tables are
-authoritative from the pointer on; every later step is idempotent and is made again by the same command.
+The order of a release is version row, ledger, pointer, serving pointer, registry, card, record. The ledger is
+authoritative from its entry on; every later step is idempotent and is made again by the same command.
 """
 
 from mlops_assets.core.errors import Busy, NotFound, PlatformError, Refused, Stale
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Pointer, Role, Version
+from mlops_assets.core.ports import Platform, Pointer, Version
 from mlops_assets.core.records import CandidateModel, Decision, DeployedVersion
 from mlops_assets.lifecycle.card import model_card
 from mlops_assets.lifecycle.decide import binding
 from mlops_assets.lifecycle.failpoints import failpoint
+from mlops_assets.lifecycle.guarding import require_idle, was_rolled_back
 from mlops_assets.lifecycle.holding import hold, hold_pointer
+from mlops_assets.lifecycle.moving import move, standing
 from mlops_assets.lifecycle.publishing import ATTEMPTS, PLATFORM, mirror, owed, point_hub, publish, publish_roles, tell
 from mlops_assets.lifecycle.quarantine import quarantine
+from mlops_assets.lifecycle.rollout import begin, rollback, settle
+
+__all__ = ["reconcile", "release", "rollback", "was_rolled_back"]
 
 
 def release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
-    """Make an approved candidate the production version; called again, it finishes what a crash left undone.
+    """Bring an approved candidate to users by the line's strategy; called again, it finishes what a crash left undone.
+
+    With `replace`, and as the first version of a line, it is in production then (SUCCESS). Otherwise its rollout has
+    begun (CANARY): a green version takes over once every gateway has loaded it, at once where there is none; a canary
+    goes on by `advance` and `promote`, which its judge or a person calls. Busy while another is being rolled out.
 
     Refused for anything but a concluded APPROVE; Stale if production, policy, code, an evaluation set or the candidate
     is no longer what the decision is bound to; Corrupt if the ledger does not bear the decision out, or stored bytes
@@ -26,7 +35,10 @@ def release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
     The Hub, where the line has one, is given the version while nothing is held: until it has it, the record says
     PENDING_PUBLISH, and with `serve_before_published: false` nothing is switched.
     """
-    return _with_hub(platform, line, _release(platform, line, batch_id), ATTEMPTS)
+    deployed = _with_hub(platform, line, _release(platform, line, batch_id), ATTEMPTS)
+    settle(platform, line)
+    latest = platform.records.get(line.line, batch_id, "deployed_version")
+    return latest if isinstance(latest, DeployedVersion) else deployed
 
 
 def _with_hub(platform: Platform, line: Line, deployed: DeployedVersion, attempts: int) -> DeployedVersion:
@@ -44,14 +56,18 @@ def _release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
     """Do all of a release that the tables, and what the Hub has, allow."""
     with hold(platform, line, batch_id), hold_pointer(platform, line, batch_id):
         decision, candidate = _approved(platform, line, batch_id)
+        pointer = standing(platform, line).pointer
         made = platform.records.get(line.line, batch_id, "deployed_version")
         if isinstance(made, DeployedVersion) and made.decision_id == decision.decision_id:
             if made.status != "PENDING_PUBLISH" or owed(platform, line, made.version):
                 return made
             if _released(platform, line, made.version):
-                return _recorded(platform, made.model_copy(update={"status": "SUCCESS"}))
+                status = "CANARY" if _rolled_out(pointer, made.version) else "SUCCESS"
+                return _recorded(platform, made.model_copy(update={"status": status}))
         binding.require_whole_ledger(platform)
         begun = _begun(platform, decision)
+        if begun is None or not _rolled_out(pointer, begun.version):
+            require_idle(line, pointer)
         if begun is None:
             binding.require_current(platform, line, decision, candidate)
         binding.require_intact(platform, decision)
@@ -60,25 +76,11 @@ def _release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
         pending = owed(platform, line, begun.version) if begun else line.hub is not None
         if line.hub is not None and pending and not line.hub.serve_before_published:
             return _recorded(platform, _held_back(platform, line, decision, candidate))
-        version, pointer = _switch(platform, line, decision, candidate, begun)
-        failpoint("release: after pointer")
+        version, pointer = _switch(platform, line, decision, candidate, begun, pointer)
         mlflow_version, card = mirror(platform, line, version, decision, pointer)
         failpoint("release: after card")
-        entry = platform.ledger.append(
-            "released",
-            line.line,
-            actor=decision.review.reviewer if decision.review else PLATFORM,
-            batch_id=batch_id,
-            body={
-                "version": version.version,
-                "previous": decision.evidence.production_version,
-                "servable": version.servable,
-                "decision": decision.decision_id,
-                "reasons": list(decision.reasons),
-            },
-            key=f"released:{line.line}:{decision.decision_id}",
-        )
-        failpoint("release: after ledger")
+        entry = next(e for e in platform.ledger.entries(line.line, "released") if e.body["version"] == version.version)
+        settled = "CANARY" if _rolled_out(pointer, version.version) else "SUCCESS"
         deployed = DeployedVersion(
             line=line.line,
             batch_id=batch_id,
@@ -88,7 +90,7 @@ def _release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
             model=version.model,
             decision_id=decision.decision_id,
             previous_version=decision.evidence.production_version,
-            status="PENDING_PUBLISH" if pending else "SUCCESS",
+            status="PENDING_PUBLISH" if pending else settled,
             card=card,
             mlflow_model_version=mlflow_version,
             deployed_at=entry.at,
@@ -124,41 +126,40 @@ def _held_back(platform: Platform, line: Line, decision: Decision, candidate: Ca
     )
 
 
-def rollback(platform: Platform, line: Line, *, to: int | None, reason: str, actor: str) -> Pointer:
-    """Serve the previous version, or a named one, again; the reason goes into the ledger.
-
-    NotFound for a version there is not; Refused for the one that serves, or when there is no previous one.
-    """
-    with hold_pointer(platform, line, f"rollback by {actor}"):
-        pointer = platform.versions.pointer(line.line)
-        if _unfinished(platform, line, pointer, to):
-            return publish_roles(platform, line, pointer)
-        live, version = _target(platform, line, pointer, to)
-        platform.ledger.append(
-            "rolled_back",
-            line.line,
-            actor=actor,
-            batch_id=platform.versions.get(line.line, live).batch_id,
-            body={"from": live, "to": version.version, "reason": reason, "revision": pointer.revision + 1},
-            key=f"rolled_back:{line.line}:{pointer.revision + 1}",
-        )
-        failpoint("rollback: after ledger")
-        roles: dict[Role, int] = {**pointer.roles, "production": version.version, "previous": live}
-        moved = platform.versions.move(line.line, pointer, roles)
-        failpoint("rollback: after pointer")
-        return publish_roles(platform, line, moved)
-
-
 def reconcile(platform: Platform) -> None:
-    """Make serving pointers, registry and alerts equal to the tables, which alone are authoritative."""
+    """Make serving pointers, registry and alerts equal to the tables, and those to the ledger, which is authoritative.
+
+    A line that somebody is moving at this moment is left to them.
+    """
     for line in platform.lines():
-        pointer = platform.versions.pointer(line.line)
-        if "production" in pointer.roles:
-            publish_roles(platform, line, pointer)
+        _reconcile_pointer(platform, line)
         if line.hub is not None:
             _reconcile_hub(platform, line)
     platform.tracker.reconcile()
     platform.alerts.deliver()
+
+
+def _reconcile_pointer(platform: Platform, line: Line) -> None:
+    try:
+        with hold_pointer(platform, line, "reconcile", wait_seconds=0):
+            now = standing(platform, line)
+            if "production" not in now.pointer.roles:
+                return
+            if not now.told:
+                live = now.pointer.rollout.version if now.pointer.rollout else now.pointer.roles["production"]
+                _mirror_again(platform, line, platform.versions.get(line.line, live), now.pointer)
+            publish_roles(platform, line, now.pointer)
+        settle(platform, line)
+    except Busy:
+        return
+    except PlatformError as error:
+        tell(platform, line, f"{line.line} cannot be published", platform.versions.pointer(line.line).revision, error)
+
+
+def _mirror_again(platform: Platform, line: Line, version: Version, pointer: Pointer) -> None:
+    """Tell everybody of a version once more, as the call would have that a crash cut off."""
+    decision = platform.records.get(line.line, version.batch_id, "decision") if version.batch_id else None
+    mirror(platform, line, version, decision if isinstance(decision, Decision) else None, pointer)
 
 
 def _reconcile_hub(platform: Platform, line: Line) -> None:
@@ -196,32 +197,6 @@ def _set_aside(platform: Platform, line: Line, made: DeployedVersion, error: Sta
     )
 
 
-def _target(platform: Platform, line: Line, pointer: Pointer, to: int | None) -> tuple[int, Version]:
-    """Return the version that serves, and the verified one to go back to."""
-    live = pointer.roles.get("production")
-    target = pointer.roles.get("previous") if to is None else to
-    if live is None or target is None:
-        raise Refused(f"{line.line} has no previous version.", f"`mlops versions {line.line}` lists what there is.")
-    version = platform.versions.get(line.line, target)
-    if target == live:
-        raise Refused(f"{line.line} serves version {live} already.", "Name another one with --to.")
-    platform.store.folder(version.servable)
-    return live, version
-
-
-def _unfinished(platform: Platform, line: Line, pointer: Pointer, to: int | None) -> bool:
-    """Say whether the last move is this rollback, killed before anyone was told: finish it, do not go back again."""
-    published = platform.serving.live(line.line)
-    if published is None or published.revision == pointer.revision or to not in (None, pointer.roles["production"]):
-        return False
-    return any(each.body["revision"] == pointer.revision for each in platform.ledger.entries(line.line, "rolled_back"))
-
-
-def was_rolled_back(platform: Platform, line: Line, version: int) -> bool:
-    """Say whether a version was ever rolled back from."""
-    return any(each.body["from"] == version for each in platform.ledger.entries(line.line, "rolled_back"))
-
-
 def _approved(platform: Platform, line: Line, batch_id: str) -> tuple[Decision, CandidateModel]:
     decision = platform.records.get(line.line, batch_id, "decision")
     candidate = platform.records.get(line.line, batch_id, "candidate_model")
@@ -247,25 +222,41 @@ def _begun(platform: Platform, decision: Decision) -> Version | None:
     return next(made, None)
 
 
+def _rolled_out(pointer: Pointer, version: int) -> bool:
+    return pointer.rollout is not None and pointer.rollout.version == version
+
+
 def _switch(
-    platform: Platform, line: Line, decision: Decision, candidate: CandidateModel, made: Version | None
+    platform: Platform,
+    line: Line,
+    decision: Decision,
+    candidate: CandidateModel,
+    made: Version | None,
+    pointer: Pointer,
 ) -> tuple[Version, Pointer]:
     """Add the version and move the pointer, unless a call that was killed did so already."""
-    pointer = platform.versions.pointer(line.line)
-    live = pointer.roles.get("production")
-    if made is not None and live == made.version:
+    if made is not None and (pointer.roles.get("production") == made.version or _rolled_out(pointer, made.version)):
         return made, pointer
     if made is not None and was_rolled_back(platform, line, made.version):
         raise Refused(
             f"Version {made.version} of {line.line} was rolled back.",
-            f"`mlops rollback {line.line} --to {made.version} --reason TEXT` serves it again.",
+            f"`mlops deploy {line.line} {made.version} --reason TEXT` lets it serve again.",
         )
     version = _version(platform, line, decision, candidate)
     failpoint("release: after version")
-    roles: dict[Role, int] = {**pointer.roles, "production": version.version}
-    if live is not None:
-        roles["previous"] = live
-    return version, platform.versions.move(line.line, pointer, roles)
+    roles, rollout = begin(platform, line, pointer, version, line.release.deployment_strategy)
+    body = {
+        "version": version.version,
+        "previous": decision.evidence.production_version,
+        "servable": version.servable,
+        "decision": decision.decision_id,
+        "reasons": list(decision.reasons),
+        "strategy": rollout.strategy if rollout else "replace",
+    }
+    actor = decision.review.reviewer if decision.review else PLATFORM
+    return version, move(
+        platform, line, "release", pointer, roles, rollout, actor=actor, body=body, batch_id=decision.batch_id
+    )
 
 
 def _version(platform: Platform, line: Line, decision: Decision, candidate: CandidateModel) -> Version:

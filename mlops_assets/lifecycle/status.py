@@ -5,8 +5,8 @@ from typing import Any
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import DeployedVersion, DeploymentStatus, EvalReport, ValidatedData
+from mlops_assets.lifecycle.guarding import was_rolled_back
 from mlops_assets.lifecycle.history import Chain, chain
-from mlops_assets.lifecycle.release import was_rolled_back
 
 
 def show(platform: Platform, line: Line, batch_id: str) -> dict[str, Any]:
@@ -39,9 +39,8 @@ def status(platform: Platform, line: Line, batch_id: str) -> str:
     """Return how far a batch got, in one word."""
     made = chain(platform, line, batch_id)
     if made.deployed is not None:
-        if _rolled_back(platform, line, made.deployed):
-            return "ROLLED_BACK"
-        return "PENDING_PUBLISH" if made.deployed.status == "PENDING_PUBLISH" else "DEPLOYED"
+        deployed = _deployed(platform, line, made.deployed)
+        return "DEPLOYED" if deployed == "SUCCESS" else deployed
     if made.quarantined is not None:
         return {"held": "QUARANTINED", "released": "RELEASED", "discarded": "DISCARDED"}[made.quarantined.status]
     if made.decision is not None:
@@ -61,7 +60,7 @@ def deployment_status(platform: Platform, line: Line, batch_id: str) -> Deployme
     """Return the outcome in the sources' words; None while the batch is under way."""
     made = chain(platform, line, batch_id)
     if made.deployed is not None:
-        return "ROLLED_BACK" if _rolled_back(platform, line, made.deployed) else made.deployed.status
+        return _deployed(platform, line, made.deployed)
     if made.quarantined is not None:
         return made.quarantined.deployment_status
     if made.decision is not None and made.decision.pending:
@@ -103,10 +102,16 @@ def versions(platform: Platform, line: Line) -> list[dict[str, Any]]:
     ]
 
 
-def _rolled_back(platform: Platform, line: Line, deployed: DeployedVersion) -> bool:
-    """Say whether a version was rolled back from and does not serve again."""
-    live = platform.versions.pointer(line.line).roles.get("production")
-    return live != deployed.version and was_rolled_back(platform, line, deployed.version)
+def _deployed(platform: Platform, line: Line, deployed: DeployedVersion) -> DeploymentStatus:
+    """Return how far a version got: what the pointer and the ledger say now goes before what its record said then."""
+    pointer = platform.versions.pointer(line.line)
+    rolled_out = pointer.rollout is not None and pointer.rollout.version == deployed.version
+    serves = pointer.roles.get("production") == deployed.version
+    if not (rolled_out or serves) and was_rolled_back(platform, line, deployed.version):
+        return "ROLLED_BACK"
+    if deployed.status == "PENDING_PUBLISH":
+        return "PENDING_PUBLISH"
+    return "CANARY" if rolled_out else "SUCCESS"
 
 
 def _items(data: ValidatedData | None) -> dict[str, Any] | None:

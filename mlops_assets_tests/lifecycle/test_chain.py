@@ -25,6 +25,7 @@ from mlops_assets_tests.platform_fixture import copied
 
 APPROVED = (
     "bootstrap: after version",
+    "bootstrap: after ledger",
     "bootstrap: after pointer",
     "train: before record",
     "train: after record",
@@ -33,12 +34,12 @@ APPROVED = (
     "decide: before record",
     "decide: after record",
     "release: after version",
+    "release: after ledger",
     "release: after pointer",
-    "release: after serving",
     "release: after registry",
     "release: after roles",
+    "release: after serving",
     "release: after card",
-    "release: after ledger",
     "release: after record",
 )
 REJECTED = ("quarantine: after bundle", "quarantine: after ledger", "quarantine: after record")
