@@ -28,6 +28,7 @@ from mlops_assets.lifecycle.publishing import arms
 from mlops_assets.serving.answering import Answer, AskChallenger
 from mlops_assets.serving.doubling import Doubling
 from mlops_assets.serving.exchange import Inputs, Reply
+from mlops_assets.serving.faults import Fault, Faults
 from mlops_assets.serving.frames import Blob
 from mlops_assets.serving.lines import ArmName, ServedLine
 from mlops_assets.serving.recording import Recorder, Seen
@@ -40,9 +41,14 @@ log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Serves every line of a platform; `ask_challenger` asks the language model of a line that has one."""
+    """Serves every line of a platform; `ask_challenger` asks the language model of a line that has one.
 
-    def __init__(self, platform: Platform, *, ask_challenger: AskChallenger | None = None) -> None:
+    `faults` are harm done on purpose to versions that are being rolled out.
+    """
+
+    def __init__(
+        self, platform: Platform, *, ask_challenger: AskChallenger | None = None, faults: Sequence[Fault] = ()
+    ) -> None:
         self.platform = platform
         self.recorder = Recorder(platform)
         self.name = f"{socket.gethostname()}:{os.getpid()}"
@@ -51,6 +57,7 @@ class Engine:
         }
         self._lines: dict[str, ServedLine] = {}
         self._doubling = Doubling(self.recorder, ask_challenger)
+        self._faults = Faults(faults) if faults else None
         self._threads = ThreadPoolExecutor(1, "engine")
         self._tasks: list[asyncio.Task[None]] = []
         self._closing: set[asyncio.Task[None]] = set()
@@ -120,6 +127,8 @@ class Engine:
         deadline = began + line.serving.timeout_seconds
         if model is routing.rollout and routing.other(model)[0] is not None:
             replies = await _tried_out(model, given, deadline - line.serving.timeout_seconds / 2)
+            if self._faults is not None:
+                replies = await self._faults.injected(line.line, model.version, replies)
         else:
             replies = await _asked(model, given, deadline)
         answers = self._seen(line, ids, inputs, replies, model, arm, began, user)
