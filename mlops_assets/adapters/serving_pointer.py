@@ -16,6 +16,7 @@ class ServingPointer:
     def __init__(self, home: Path, *, store: ArtifactStore) -> None:
         self._folder = home.resolve() / "serving"
         self._store = store
+        self._known: dict[str, tuple[tuple[int, int, int], Live]] = {}
 
     def publish(self, pointer: Pointer, arms: Sequence[tuple[ServedRole, Version, float]]) -> Live:
         """Point at servable folders, atomically; a pointer older than the published one is ignored.
@@ -43,9 +44,17 @@ class ServingPointer:
         return wanted
 
     def live(self, line: str) -> Live | None:
-        """Return what is published of a line."""
+        """Return what is published of a line; a file that is as it was costs a stat, so that it can be polled."""
         file = self._file(line)
-        return Live.parse(file.read_bytes()) if file.is_file() else None
+        try:
+            found = file.stat()
+            stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+            known = self._known.get(line)
+            if known is None or known[0] != stamp:
+                known = self._known[line] = (stamp, Live.parse(file.read_bytes()))
+        except FileNotFoundError:
+            return None
+        return known[1]
 
     def _file(self, line: str) -> Path:
         return self._folder / f"{line}.json"

@@ -6,6 +6,7 @@ too long is skipped and never held in memory. Families give what is broken their
 
 import csv
 import json
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,10 @@ def fields(line: str) -> list[str] | None:
 
 
 def parsed(line: str) -> Any:
-    """Return what a JSON line holds; ValueError for a key that occurs twice, for NaN, and for half a character."""
+    """Return what a JSON line holds.
+
+    ValueError for a key that occurs twice, for NaN, for a number beyond a float's range, and for half a character.
+    """
     value = _DECODER.decode(line)
     if "\\u" in line and half_character(json.dumps(value, ensure_ascii=False)):
         raise ValueError("text with half of a surrogate pair")
@@ -164,4 +168,11 @@ def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number)
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:20]} is beyond a float's range")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)

@@ -1,10 +1,11 @@
 import json
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.core.rows import LONGEST_LINE, Broken, Cells, csv_rows, file_names, json_rows, text_rows
+from mlops_assets.core.rows import LONGEST_LINE, Broken, Cells, csv_rows, file_names, json_rows, parsed, text_rows
 
 KNOWN = ("path", "label", "Stars")
 
@@ -74,3 +75,10 @@ def test_a_csv_without_required_columns_needs_a_known_one(tmp_path: Path) -> Non
     (row,) = csv_rows(tmp_path / "rows.csv", KNOWN)
     assert isinstance(row, Broken)
     assert row.kind == "header"
+
+
+def test_a_number_beyond_a_floats_range_is_no_number() -> None:
+    assert parsed('{"a": -1.5e300}') == {"a": -1.5e300}
+    for number in ("1e400", "-1e400"):
+        with pytest.raises(ValueError, match="beyond a float's range"):
+            parsed(f"[{number}]")
