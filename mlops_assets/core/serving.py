@@ -73,6 +73,7 @@ class Beat(Record):
     gateway: str = Field(description="Host and process, such as 'web1:4711'")
     at: str
     lines: dict[str, tuple[ServedVersion, ...]]
+    unrecorded: int = Field(default=0, ge=0, description="Predictions that could not be recorded since it began")
 
 
 class Signal(Record):

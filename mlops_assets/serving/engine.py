@@ -265,7 +265,8 @@ class Engine:
 
     async def _beat(self) -> None:
         while True:
-            beat = Beat(gateway=self.name, at=datetime.now(UTC).isoformat(), lines=self.loaded())
+            now = datetime.now(UTC).isoformat()
+            beat = Beat(gateway=self.name, at=now, lines=self.loaded(), unrecorded=self.recorder.lost)
             await self._threaded(_tried, self.platform.watch.beat, beat)
             await self._threaded(self._catch_up)
             await asyncio.sleep(BEAT_SECONDS)
