@@ -15,7 +15,7 @@ from mlops_assets.core.ports import Review
 from mlops_assets.core.records import ReviewAnswer
 from mlops_assets.lifecycle import decide, status
 from mlops_assets.lifecycle.decide.page import write_decision_page
-from mlops_assets.lifecycle.decide.questions import Question, question, questions, reminders
+from mlops_assets.lifecycle.decide.questions import document, question, questions, reminders
 from mlops_assets.lifecycle.reminding import remind as send_reminders
 
 app = typer.Typer(no_args_is_help=True, help="Questions that wait for a person.")
@@ -46,7 +46,7 @@ def list_(
         for each in found
     ]
     columns = ("decision", "line", "batch", "asked", "reminders", "state", "question")
-    answer([_document(each, now) for each in found], lambda out: out.print(table("Reviews", columns, rows)))
+    answer([document(platform(), each, now) for each in found], lambda out: out.print(table("Reviews", columns, rows)))
 
 
 @app.command("show")
@@ -54,14 +54,9 @@ def show(decision: DecisionId, json: Json = False) -> None:
     """Show a question: what would have to be true to approve, the page of its evidence, how long it has waited."""
     now = datetime.now(UTC)
     found = question(platform(), _find(decision))
-    analysis = found.decision.analysis if found.decision else None
     page = write_decision_page(platform(), found.decision) if found.decision else None
-    document = _document(found, now) | {
-        "to_approve": list(analysis.to_approve) if analysis else [],
-        "would_help": list(analysis.would_help) if analysis else [],
-        "page": str(page) if page else None,
-    }
-    answer(document, lambda out: _print(out, document))
+    shown = document(platform(), found, now) | {"page": str(page) if page else None}
+    answer(shown, lambda out: _print(out, shown))
 
 
 @app.command("approve")
@@ -84,11 +79,11 @@ def remind(json: Json = False) -> None:
     told = send_reminders(platform(), datetime.now(UTC))
     for each in told.expired:
         continue_batch(platform(), line(each.line), each.batch_id)
-    document = {
+    sent = {
         "reminded": [each.decision_id for each in told.reminded],
         "expired": [each.decision_id for each in told.expired],
     }
-    answer(document, lambda out: out.print(f"{len(told.reminded)} reminders, {len(told.expired)} expired."))
+    answer(sent, lambda out: out.print(f"{len(told.reminded)} reminders, {len(told.expired)} expired."))
 
 
 def _answer(decision: str, approve: bool, reason: str, reviewer: str | None) -> None:
@@ -105,9 +100,9 @@ def _answer(decision: str, approve: bool, reason: str, reviewer: str | None) -> 
     chosen = line(review.line)
     with progress.bar(platform(), [(chosen, review.batch_id)]):
         continue_batch(platform(), chosen, review.batch_id)
-    document = status.show(platform(), chosen, review.batch_id)
-    answer(document, lambda out: describe(out, document))
-    raise typer.Exit(exit_code(document))
+    ended = status.show(platform(), chosen, review.batch_id)
+    answer(ended, lambda out: describe(out, ended))
+    raise typer.Exit(exit_code(ended))
 
 
 def _find(prefix: str) -> Review:
@@ -118,35 +113,24 @@ def _find(prefix: str) -> Review:
     return found[0]
 
 
-def _document(found: Question, now: datetime) -> dict[str, Any]:
-    return {
-        **found.review.model_dump(mode="json"),
-        "open": found.open,
-        "closed": found.closed,
-        "hindrance": found.hindrance,
-        "age_hours": round(found.age(now) / timedelta(hours=1), 1),
-        "reminders": reminders(platform(), found.review),
-    }
-
-
-def _print(out: Console, document: dict[str, Any]) -> None:
+def _print(out: Console, shown: dict[str, Any]) -> None:
     def say(text: str, **more: Any) -> None:
         out.print(text, markup=False, highlight=False, **more)
 
-    say(f"{document['line']} {document['batch_id']}: decision {document['decision_id']}", style="bold")
-    say(document["question"])
+    say(f"{shown['line']} {shown['batch_id']}: decision {shown['decision_id']}", style="bold")
+    say(shown["question"])
     for title, key in (("To approve, this would have to be true:", "to_approve"), ("What would help:", "would_help")):
-        if document[key]:
+        if shown[key]:
             say(title, style="bold")
-            for each in document[key]:
+            for each in shown[key]:
                 say(f"- {each}")
-    say(f"asked {document['age_hours']} hours ago, {document['reminders']} reminders")
-    if document["page"]:
-        say(f"page: {document['page']}", soft_wrap=True)
-    if document["closed"] or document["hindrance"]:
-        say(document["closed"] or document["hindrance"])
+    say(f"asked {shown['age_hours']} hours ago, {shown['reminders']} reminders")
+    if shown["page"]:
+        say(f"page: {shown['page']}", soft_wrap=True)
+    if shown["closed"] or shown["hindrance"]:
+        say(shown["closed"] or shown["hindrance"])
     else:
-        say(f"next: mlops reviews approve|reject {document['decision_id'][:12]} --reason TEXT")
+        say(f"next: mlops reviews approve|reject {shown['decision_id'][:12]} --reason TEXT")
 
 
 def _waited(age: timedelta) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Review
@@ -62,6 +63,23 @@ def hindrance(platform: Platform, line: Line, decision: Decision) -> str:
     if line.policy.digest != decision.policy_digest:
         return f"The policy of {line.line} changed since the question was asked."
     return ""
+
+
+def document(platform: Platform, asked: Question, now: datetime) -> dict[str, Any]:
+    """Return a question as JSON data, with what would have to be true to approve; `now` is aware."""
+    analysis = asked.decision.analysis if asked.decision else None
+    return {
+        **asked.review.model_dump(mode="json"),
+        "open": asked.open,
+        "closed": asked.closed,
+        "hindrance": asked.hindrance,
+        "age_hours": round(asked.age(now) / timedelta(hours=1), 1),
+        "reminders": reminders(platform, asked.review),
+        "verdict": asked.decision.verdict if asked.decision else None,
+        "reasons": list(asked.decision.reasons) if asked.decision else [],
+        "to_approve": list(analysis.to_approve) if analysis else [],
+        "would_help": list(analysis.would_help) if analysis else [],
+    }
 
 
 def reminders(platform: Platform, review: Review) -> int:
