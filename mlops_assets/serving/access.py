@@ -2,9 +2,10 @@
 
 import hmac
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from fastapi import Depends, Request
@@ -48,31 +49,56 @@ def requires(role: AccessRole) -> Any:
     return Depends(Needs(role))
 
 
-class Keyring:
-    """The keys that count, by hash; replaced whole whenever they were read again."""
+@dataclass(frozen=True)
+class _Held:
+    caller: Caller
+    sha256: str
+    ends: float  # seconds since 1970
 
-    def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
-        self._keys: dict[str, tuple[ApiKey, Caller, float]] = {}
-        self.replace(keys)
+    @property
+    def counts(self) -> bool:
+        return time.time() < self.ends
+
+
+class Keyring:
+    """The keys that count, replaced whole whenever they were read again."""
+
+    def __init__(self) -> None:
+        self._by_hash: dict[str, _Held] = {}
+        self._by_name: dict[str, _Held] = {}
+        self._read = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the keys were read."""
+        return time.monotonic() - self._read
 
     def replace(self, keys: Iterable[ApiKey]) -> None:
         """Take over the keys as they are now."""
-        self._keys = {
-            key.sha256: (key, Caller(key.name, key.role), _end(key)) for key in keys if key.revoked_at is None
-        }
+        held = [_Held(Caller(key.name, key.role), key.sha256, _end(key)) for key in keys if key.revoked_at is None]
+        self._by_hash = {each.sha256: each for each in held}
+        self._by_name = {each.caller.name: each for each in held}
+        self._read = time.monotonic()
 
     def caller(self, secret: str) -> Caller | None:
         """Return whose key this is; None for one that is wrong, revoked or expired."""
         if not _SECRET.fullmatch(secret):
             return None
-        return self.holder(sha256_bytes(secret.encode()))
-
-    def holder(self, sha256: str) -> Caller | None:
-        """Return whose key has this hash, if it still counts."""
-        found = self._keys.get(sha256)
-        if found is None or not hmac.compare_digest(found[0].sha256, sha256):
+        sha256 = sha256_bytes(secret.encode())
+        found = self._by_hash.get(sha256)  # by the hash of 256 random bits: how long this takes tells nothing of a key
+        if found is None or not hmac.compare_digest(found.sha256, sha256):
             return None
-        return found[1] if datetime.now(UTC).timestamp() < found[2] else None
+        return found.caller if found.counts else None
+
+    def named(self, name: str) -> Caller | None:
+        """Return who has a key by that name, if it counts."""
+        found = self._by_name.get(name)
+        return found.caller if found is not None and found.counts else None
+
+    def sha256(self, name: str) -> str | None:
+        """Return the hash of a name's key, None if there is none."""
+        found = self._by_name.get(name)
+        return found and found.sha256
 
 
 def _end(key: ApiKey) -> float:

@@ -1,6 +1,6 @@
 """The one shape of an error, and which status each kind of error has."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -90,9 +90,6 @@ def answer_error(request: Request, status: int, code: str, message: str, headers
     if status == 503:
         more.setdefault("Retry-After", str(RETRY_SECONDS))
     return JSONResponse(body, status, headers=more)
-
-
-Handler = Callable[[Request, Exception], Coroutine[Any, Any, JSONResponse]]
 
 
 async def _platform_error(request: Request, error: Exception) -> JSONResponse:

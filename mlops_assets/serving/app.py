@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fastapi import FastAPI
+from fastapi.params import Form
 from fastapi.routing import APIRoute
 
 from mlops_assets.core.line import Line
@@ -90,16 +91,12 @@ def build(
     )
     for router in routers():
         app.router.routes.extend(router.routes)
-    for route in app.routes:
-        if isinstance(route, APIRoute) and route.body_field and not isinstance(route, StrictRoute):
-            raise TypeError(
-                f"{route.path} reads JSON as it comes: make its router `APIRouter(route_class=StrictRoute)`."
-            )
     install(app)
     app.state.platform = platform
     app.state.engine = running
     app.state.metrics = metrics
     app.state.lines = lines = {line.line: line for line in platform.lines()}
+    _check_strict(app)
     table = RouteTable(app.routes)
     openapi.describe(app, table)
     return Door(
@@ -113,6 +110,14 @@ def build(
         log=log,
         auditor=Auditor(platform, log),
     )
+
+
+def _check_strict(app: FastAPI) -> None:
+    for route in app.routes:
+        if not isinstance(route, APIRoute) or isinstance(route, StrictRoute) or route.body_field is None:
+            continue
+        if not isinstance(route.body_field.field_info, Form):
+            raise TypeError(f"{route.path} reads lax JSON: make its router `APIRouter(route_class=StrictRoute)`.")
 
 
 def _largest_body(target: Target | None, lines: Mapping[str, Line], settings: DoorSettings) -> int:
