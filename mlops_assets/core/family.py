@@ -14,6 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, Field, JsonValue
 
+from mlops_assets.core.events import Reported
 from mlops_assets.core.records import Check, CurvePoint, Finding, Item, Origin, Record
 
 Media = Literal["json", "audio", "image"]
@@ -124,6 +125,14 @@ class Family(Protocol):
 
     def check(self, folder: Path, out: Path, config: BaseModel, report: Report) -> Checked:
         """Read the extracted batch in `folder`, keep or drop items with numbered reasons, write the dataset `out`."""
+        ...
+
+    def example(self, reported: Reported, config: BaseModel) -> dict[str, JsonValue] | str:
+        """Return the row of a batch's `manifest.jsonl` by which what was reported in production can be learned.
+
+        "" for what the family does not learn from (a rating, where labels are learned), else a few words that say why
+        nothing can be learned from this one. Whether the row is any good is for `check` to say.
+        """
         ...
 
     def leaks(self, items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:

@@ -9,10 +9,11 @@ import importlib.util
 import json
 import pkgutil
 import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,12 +27,14 @@ from mlops_assets import families, wiring
 from mlops_assets.adapters.executable_content import executable_content
 from mlops_assets.core.dataset import item_input, read_items
 from mlops_assets.core.digests import sha256_file, sha256_folder
+from mlops_assets.core.events import Correction, Feedback, Prediction, Reported
 from mlops_assets.core.family import Checked, Family, Progress, Trained
 from mlops_assets.core.records import Item
 from mlops_assets_tests.families import junk
 from mlops_assets_tests.families.examples import Example
 
 SEED = 7
+UNKNOWN = {"prediction": None, "file": None}
 HEAVY = (
     *("mlx", "mlx_whisper", "tensorflow", "keras", "torch", "transformers", "onnxruntime", "numba", "mlflow"),
     *("langgraph", "langchain", "dagster", "huggingface_hub", "matplotlib", "pandas", "soundfile", "jiwer"),
@@ -312,6 +315,45 @@ def refuses_what_it_cannot_predict(it: Prepared) -> None:
         json.dumps(predictor.predict([inputs[name]]), allow_nan=False)
 
 
+def learns_from_what_is_reported(it: Prepared) -> None:
+    """`example` gives a row that `check` keeps for corrections or for ratings; "" or a reason for all else."""
+    for kind in ("correction", "feedback"):
+        folder = it.folder / f"reported by {kind}"
+        folder.mkdir()
+        rows = [it.family.example(each, it.config) for each in reported(kind, it, folder)]
+        unknown = it.family.example(next(reported(kind, it, folder)).model_copy(update=UNKNOWN), it.config)
+        assert isinstance(unknown, dict | str)
+        assert {type(row) for row in rows} == {dict} or set(map(str, rows)) == {""}
+        if rows[0]:
+            (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            checked, _ = it.check(folder, f"learned from {kind}")
+            assert checked.total == checked.kept == len(rows)
+            return
+    pytest.fail("nothing can be learned from corrections nor from ratings")
+
+
+def reported(kind: str, it: Prepared, folder: Path) -> Iterator[Reported]:
+    """Yield corrections or ratings of the items' predictions; files of inputs are put into the folder as they came."""
+    pictures = sorted(path for path in it.batch.rglob("*") if path.suffix in (".jpg", ".png", ".webp"))
+    for at, (item, value) in enumerate(zip(it.items, pictures or it.inputs, strict=True)):
+        if isinstance(value, Path):
+            shutil.copyfile(value, folder / str(at))
+        prediction = Prediction(
+            version=1,
+            arm="production",
+            latency_ms=1,
+            success=True,
+            input={"sha256": "0" * 64} if isinstance(value, Path) else value,
+        )
+        told = Correction(prediction_id=f"p{at}", target=it.family.show(item.target), user=f"user{at}")
+        yield Reported(
+            received_at="2026-11-21T08:00:00.000+00:00",
+            event=told if kind == "correction" else Feedback(rating=1 + at % 5, user=f"user{at}"),
+            prediction=prediction,
+            file=str(at) if isinstance(value, Path) else None,
+        )
+
+
 def score_is_ratio_of_sums(it: Prepared) -> None:
     """`score` gives every metric that is no mean a numerator and a weight; targets as predictions score perfectly."""
     perfect = it.family.score(it.items, [item.target for item in it.items], it.config)
@@ -423,6 +465,7 @@ CHECKS: tuple[Callable[[Prepared], None], ...] = (
     predicts_nothing_for_nothing,
     refuses_nothing_good,
     refuses_what_it_cannot_predict,
+    learns_from_what_is_reported,
     score_is_ratio_of_sums,
     score_is_made_cluster_by_cluster,
     labels_are_what_is_shown,

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from mlops_assets.core.dataset import read_items, write_items
 from mlops_assets.core.digests import sha256_folder, sha256_json
+from mlops_assets.core.events import Reported
 from mlops_assets.core.family import Checked, ItemScore, Leak, Media, MetricSpec, Predictor, Progress, Report, Trained
 from mlops_assets.core.near_text import NearTexts
 from mlops_assets.core.records import Check, CurvePoint, Finding, Item, Origin, Record
@@ -99,6 +100,14 @@ class Baseline:
             statistics={"texts": len(kept), "users": len({item.cluster for item in kept})},
             labels=dict.fromkeys(_own(config).labels, 0) | Counter(str(item.target) for item in kept),
         )
+
+    def example(self, reported: Reported, config: BaseModel) -> dict[str, JsonValue] | str:
+        """Return text, label and user of a correction."""
+        if reported.event.kind != "correction":
+            return ""
+        if not isinstance(reported.input, str):
+            return reported.unknown
+        return {"text": reported.input, "label": reported.event.target, "user": reported.user or ""}
 
     def leaks(self, items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:
         """Return items whose text or words are a protected one's, or nearly (`NearTexts`)."""

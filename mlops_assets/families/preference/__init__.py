@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, JsonValue
 
 from mlops_assets.core.dataset import read_items
+from mlops_assets.core.events import Reported
 from mlops_assets.core.family import Checked, ItemScore, Leak, Media, MetricSpec, Predictor, Report, Trained
 from mlops_assets.core.records import Check, Item
 from mlops_assets.families.preference.config import Config
@@ -44,6 +45,12 @@ class Preference:
         from mlops_assets.families.preference.check import check
 
         return check(folder, out, _own(config), report)
+
+    def example(self, reported: Reported, config: BaseModel) -> dict[str, JsonValue] | str:
+        """Return a rating as an event in the line's own columns, with what is known of the result that was rated."""
+        from mlops_assets.families.preference.reported import example
+
+        return example(reported, _own(config))
 
     def leaks(self, items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:
         """Return copies of protected ratings, also with another rating, another user or without their time."""

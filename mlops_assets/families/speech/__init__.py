@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, JsonValue
 
+from mlops_assets.core.events import Reported
 from mlops_assets.core.family import Checked, ItemScore, Leak, Media, MetricSpec, Predictor, Report, Trained
 from mlops_assets.core.records import Check, Item
 from mlops_assets.families.speech.blas import blas, pin_threads
@@ -42,6 +43,14 @@ class Speech:
         from mlops_assets.families.speech.check import check
 
         return check(folder, out, _own(config), report)
+
+    def example(self, reported: Reported, config: BaseModel) -> dict[str, JsonValue] | str:
+        """Return recording, transcript and speaker of a correction."""
+        if reported.event.kind != "correction":
+            return ""
+        if reported.file is None:
+            return reported.unknown
+        return {"path": reported.file, "transcript": reported.event.target, "speaker": reported.user or ""}
 
     def leaks(self, items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:
         """Return items with the samples, the sound or the sentence of a protected one."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, JsonValue
 
+from mlops_assets.core.events import Reported
 from mlops_assets.core.family import Checked, ItemScore, Leak, Media, MetricSpec, Predictor, Report, Trained
 from mlops_assets.core.records import Check, Item
 from mlops_assets.families.text.config import Config
@@ -40,6 +41,12 @@ class Text:
         from mlops_assets.families.text.check import check
 
         return check(folder, out, _own(config), report)
+
+    def example(self, reported: Reported, config: BaseModel) -> dict[str, JsonValue] | str:
+        """Return the row of a correction, in the line's own columns."""
+        from mlops_assets.families.text.reported import example
+
+        return example(reported, _own(config))
 
     def leaks(self, items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:
         """Return items that are a protected message, its words, or nearly all of its words."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, JsonValue
 
 from mlops_assets.core.classification import classification_metrics, classification_scores
+from mlops_assets.core.events import Reported
 from mlops_assets.core.family import Checked, ItemScore, Leak, Media, MetricSpec, Predictor, Report, Trained
 from mlops_assets.core.records import Check, Item
 from mlops_assets.families.vision.config import Config
@@ -38,6 +39,14 @@ class Vision:
         from mlops_assets.families.vision.check import check
 
         return check(folder, out, _own(config), report)
+
+    def example(self, reported: Reported, config: BaseModel) -> dict[str, JsonValue] | str:
+        """Return picture, label and source (who took it) of a correction."""
+        if reported.event.kind != "correction":
+            return ""
+        if reported.file is None:
+            return reported.unknown
+        return {"path": reported.file, "label": reported.event.target, "source": reported.user or ""}
 
     def leaks(self, items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:
         """Return items with the pixels or nearly the look of a protected one."""
