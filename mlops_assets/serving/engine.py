@@ -5,13 +5,10 @@ in threads beside it.
 """
 
 import asyncio
-import contextlib
-import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,23 +18,19 @@ from mlops_assets.core.errors import Busy, NotFound, PlatformError, Unavailable
 from mlops_assets.core.events import new_event_id
 from mlops_assets.core.family import Media
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Alert, Platform
+from mlops_assets.core.ports import Platform
 from mlops_assets.core.serving import Beat, Live, ServedVersion
-from mlops_assets.lifecycle.judged import judged
-from mlops_assets.lifecycle.publishing import arms
 from mlops_assets.serving.answering import Answer, AskChallenger
 from mlops_assets.serving.doubling import Doubling
 from mlops_assets.serving.exchange import Inputs, Reply
-from mlops_assets.serving.faults import Fault, Faults
+from mlops_assets.serving.faults import Fault
+from mlops_assets.serving.following import Following, tried
 from mlops_assets.serving.frames import Blob
 from mlops_assets.serving.lines import ArmName, ServedLine
 from mlops_assets.serving.recording import Recorder, Seen
 from mlops_assets.serving.workers import ServedModel
 
-POLL_SECONDS = 0.05
 BEAT_SECONDS = 1.0
-GOLDEN_ITEMS = 8  # that a version is asked before it gets traffic
-log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -55,31 +48,25 @@ class Engine:
         self._known: dict[str, tuple[Line, Media]] = {
             line.line: (line, platform.family(line.family).media) for line in platform.lines()
         }
-        self._lines: dict[str, ServedLine] = {}
+        self._following = Following(platform, self.name)
+        self._lines = self._following.lines
         self._doubling = Doubling(self.recorder, ask_challenger)
-        self._faults = Faults(faults) if faults else None
-        self._threads = ThreadPoolExecutor(1, "engine")
-        self._tasks: list[asyncio.Task[None]] = []
-        self._closing: set[asyncio.Task[None]] = set()
+        self._beating: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to follow; returns when every line that serves something has been looked at, not when it has loaded."""
+        """Begin to follow; returns when every line has been looked at, not when its versions have loaded."""
         self.recorder.start()
-        self._lines = {name: ServedLine(line, self._load) for name, (line, _) in self._known.items()}
-        await self._threaded(self._catch_up)
-        await self._follow()
-        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._beat())]
+        await self._following.start()
+        self._beating = asyncio.create_task(self._beat())
 
     async def stop(self) -> None:
         """Answer whoever waits, end every process and store what was predicted."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(model.close() for line in self._lines.values() for model in line.models()))
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.gather(self._beating, return_exceptions=True)
+        await self._following.stop()
         await self._doubling.stop()
         await asyncio.to_thread(self.recorder.stop)
-        self._threads.shutdown()
 
     async def ready(self, line: str, seconds: float = 60) -> None:
         """Wait until a line answers; Unavailable if it does not within `seconds`."""
@@ -207,81 +194,12 @@ class Engine:
             )
         )
 
-    def _load(self, line: Line, version: int, servable: str, path: str) -> ServedModel:
-        def known() -> Any:
-            return judged(self.platform, line, self.platform.versions.get(line.line, version), items=GOLDEN_ITEMS)
-
-        return ServedModel(
-            line, version, servable, path, root=self.platform.root, judged=known, told=self._told
-        )  # fmt: skip
-
-    def _told(self, model: ServedModel, why: str) -> None:
-        """Route anew, for a version is ready or lost; tell people of what is lost."""
-        self._close(self._lines[model.line.line].settle())
-        if not why:
-            log.info("%s version %d is ready (process %s)", model.line.line, model.version, model.pid)
-            return
-        log.warning("%s version %d: %s", model.line.line, model.version, why)
-        alert = Alert(
-            key=f"serving:{model.line.line}:{model.version}:{model.servable}:{why[:200]}",
-            title=f"{model.line.line} version {model.version} {'gets no traffic' if not model.usable else 'was lost'}",
-            text=f"{why}. Gateway {self.name} " + ("tries it again." if not model.usable else "has started it again."),
-            line=model.line.line,
-        )
-        self._threads.submit(_tried, self.platform.alerts.send, alert)
-
-    def _close(self, models: Sequence[ServedModel]) -> None:
-        for model in models:
-            task = asyncio.ensure_future(model.close())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            await self._follow()
-
-    async def _follow(self) -> None:
-        """Take over what is published; a file that cannot be read changes nothing."""
-        for name, line in self._lines.items():
-            try:
-                live = self.platform.serving.live(name)
-            except (OSError, ValueError) as error:
-                log.error("What %s serves cannot be read: %s", name, error)
-                continue
-            if live is not None and live != line.live:
-                self._close(line.follow(live, await self._threaded(self._challenger, line.line)))
-
-    def _challenger(self, line: Line) -> tuple[int, str, str] | None:
-        """Return the version that answers beside a line, if there is one."""
-        if line.challenger is None or line.challenger.version is None:
-            return None
-        try:
-            version = self.platform.versions.get(line.line, line.challenger.version)
-            return version.version, version.servable, str(self.platform.store.folder(version.servable))
-        except PlatformError as error:
-            log.error("%s has no challenger: %s", line.line, error)
-            return None
-
     async def _beat(self) -> None:
         while True:
             now = datetime.now(UTC).isoformat()
             beat = Beat(gateway=self.name, at=now, lines=self.loaded(), unrecorded=self.recorder.lost)
-            await self._threaded(_tried, self.platform.watch.beat, beat)
-            await self._threaded(self._catch_up)
+            await asyncio.to_thread(tried, self.platform.watch.beat, beat)
             await asyncio.sleep(BEAT_SECONDS)
-
-    def _catch_up(self) -> None:
-        """Publish here what another host has moved; the database is the authority, the file follows."""
-        for name in self._lines:
-            with contextlib.suppress(Exception):
-                pointer = self.platform.versions.pointer(name)
-                live = self.platform.serving.live(name)
-                if "production" in pointer.roles and (live is None or live.revision < pointer.revision):
-                    self.platform.serving.publish(pointer, arms(self.platform, self._known[name][0], pointer))
-
-    async def _threaded(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
 
 async def _asked(model: ServedModel, inputs: Inputs, deadline: float) -> list[Reply]:
@@ -303,11 +221,3 @@ async def _tried_out(model: ServedModel, inputs: Inputs, deadline: float) -> lis
 def _problems(line: ServedLine) -> str:
     said = [f"Version {each.version}: {each.problem or each.state}." for each in line.summary()]
     return " ".join(said) or "It serves no version yet."
-
-
-def _tried(work: Callable[[Any], None], argument: Any) -> None:
-    """Do what matters less than answering; say if it fails."""
-    try:
-        work(argument)
-    except Exception as error:
-        log.warning("%s failed: %s", getattr(work, "__qualname__", work), error)

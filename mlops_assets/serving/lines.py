@@ -73,6 +73,10 @@ class ServedLine:
         self._production: ServedModel | None = None  # the last one that was ready
         self._challenger: Key | None = None
 
+    def lacks(self, challenger: tuple[int, str, str] | None) -> bool:
+        """Say whether a challenger is not loaded yet."""
+        return challenger is not None and challenger[:2] != self._challenger
+
     def follow(self, live: Live, challenger: tuple[int, str, str] | None = None) -> list[ServedModel]:
         """Load what is published now and route to what is ready; return those that are to be closed."""
         if live != self.live:
