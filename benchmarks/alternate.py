@@ -56,7 +56,12 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def alternate(a: Callable[[], Any], b: Callable[[], Any], rounds: int = 7) -> Ratio:
-    """Time `a` and `b` alternately, after one untimed call of each, and return seconds of A per second of B.
+    """Time `a` and `b` alternately, after one untimed call of each, and return seconds of A per second of B."""
+    return ratio(lambda: seconds(a), lambda: seconds(b), rounds)
+
+
+def ratio(a: Callable[[], float], b: Callable[[], float], rounds: int = 7) -> Ratio:
+    """Do the same where `a` and `b` return the seconds to compare, such as a latency.
 
     Raises ValueError below 5 rounds: fewer hold no 90 % interval of a median.
     """
@@ -64,7 +69,7 @@ def alternate(a: Callable[[], Any], b: Callable[[], Any], rounds: int = 7) -> Ra
         raise ValueError(f"{rounds} rounds cannot give a 90 % interval; use 5 or more, 7 for a figure that is stated.")
     a()
     b()
-    times = [(seconds(a), seconds(b)) for _ in range(rounds)]
+    times = [(a(), b()) for _ in range(rounds)]
     ratios = [a_time / b_time for a_time, b_time in times]
     interval = quantile_test(ratios, q=0, p=0.5).confidence_interval(0.9)
     a_times = [a_time for a_time, _ in times]

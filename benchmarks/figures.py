@@ -17,7 +17,7 @@ from typing import Any
 FOLDER = Path(__file__).parent
 README = FOLDER.parent / "README.md"
 RESULTS = FOLDER / "results.json"
-NOT_A_FIGURE = {"alternate.py", "figures.py", "simulated.py"}
+NOT_A_FIGURE = {"alternate.py", "figures.py", "load.py", "simulated.py"} | {"gateway.py", "gateway_peers.py"}
 OF_DECISIONS = {"decision_quality.py", "leaks.py"}
 
 
