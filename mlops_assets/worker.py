@@ -8,18 +8,20 @@ Dagster Pipes it also streams its log and progress into the run. It never outliv
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from mlops_assets import wiring
 from mlops_assets.adapters.child import die_with_parent, pin_threads
-from mlops_assets.core.dataset import item_input, read_items
+from mlops_assets.core.dataset import item_input, iterate_items, read_items
 from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.errors import ConfigError, MissingExtra, PlatformError
 from mlops_assets.core.family import Family, Predictor, Progress, Report
@@ -36,12 +38,18 @@ from mlops_assets.core.tasks import (
     OperatorError,
     ScoreResult,
     ScoreTask,
+    ServedItem,
+    ServeResult,
+    ServeTask,
     Task,
     TaskResult,
     TrainResult,
     TrainTask,
     operator_error,
 )
+from mlops_assets.serving import frames, model_worker
+from mlops_assets.serving.exchange import Inputs, replies_of
+from mlops_assets.serving.frames import Blob
 
 SAY_SECONDS = 5.0
 CHUNK = 32
@@ -93,6 +101,8 @@ def run(task: Task, report: Report) -> TaskResult:
                 return _train(family, task, config, report)
             case ScoreTask():
                 return _score(family, task, report)
+            case ServeTask():
+                return _serve(task)
 
 
 def _write(path: Path, record: Record) -> None:
@@ -130,6 +140,26 @@ def _score(family: Family, task: ScoreTask, report: Report) -> ScoreResult:
         lines = "".join(canonical_json(prediction) + "\n" for prediction in predictions)
         (out / f"{name}.jsonl").write_text(lines, encoding="utf-8")
     return ScoreResult(load_seconds=load_seconds, predict_seconds=seconds, units=units)
+
+
+def _serve(task: ServeTask) -> ServeResult:
+    """Take items to the bytes that a gateway sends its model worker, and back."""
+    folder = Path(task.data)
+    items = list(islice(iterate_items(folder), task.items))
+    wanted = Inputs.of([_sent(item_input(folder, item)) for item in items])
+    with tempfile.TemporaryDirectory(prefix="mlops-model-") as media:
+        servable = frames.Servable(family=task.family, config=task.config, path=task.servable, folder=media)
+        replies = replies_of(model_worker.load(servable).answer([wanted.letters, *wanted.parts]), len(wanted))
+    return ServeResult(
+        served=tuple(
+            ServedItem(item=item.id, output=json.loads(reply.body or "null"), problem=reply.problem or reply.why)
+            for item, reply in zip(items, replies, strict=True)
+        )
+    )
+
+
+def _sent(value: Path | JsonValue) -> JsonValue | Blob:
+    return Blob(value.read_bytes()) if isinstance(value, Path) else value
 
 
 def _predict(predictor: Predictor, inputs: list[Any], name: str, report: Report) -> tuple[list[Any], float]:

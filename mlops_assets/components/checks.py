@@ -39,7 +39,7 @@ CHECKS: dict[str, dict[str, str]] = {
     "validated_data": BLOCKING | {"no_leak": "No item was, or nearly was, an item of a protected set"},
     "candidate_model": {"finite_loss": "The loss stayed finite to the end"},
     "eval_report": {
-        "infra": "The exported candidate loads and answers in a fresh process",
+        "infra": "The exported candidate loads in a fresh process and answers through the gateway's code as scored",
         "production_evaluable": "The version in production was scored on the same sets",
     },
     "decision": {"gates": "Every hard gate holds"},

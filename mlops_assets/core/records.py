@@ -383,7 +383,9 @@ class EvalReport(AssetRecord):
     best: tuple[ItemChange, ...] = ()
     scorer: str = Field(description="Name and version of the scorer and its normaliser")
     rules: str = Field(default="", description="Digest of what its numbers were made by, its parents and sets apart")
-    infra_ok: bool = Field(description="The candidate loaded and answered in a fresh process")
+    infra_ok: bool = Field(
+        description="The candidate loaded and answered in fresh processes, and a gateway's model worker as was scored"
+    )
     infra_detail: str = ""
     alpha: float
     resamples: int

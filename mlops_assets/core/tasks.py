@@ -7,7 +7,7 @@ absolute and local; moving bytes in and out of the artifact store is the caller'
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, JsonValue, TypeAdapter
 
 from mlops_assets.core.family import Checked, Trained
 from mlops_assets.core.records import Record
@@ -72,6 +72,18 @@ class ScoreTask(Record):
     progress: str
 
 
+class ServeTask(Record):
+    """Answer the first items of a dataset in a fresh process by the code that a gateway's model worker runs."""
+
+    task: Literal["serve"] = "serve"
+    family: str
+    config: dict[str, Any]
+    servable: str
+    data: str = Field(description="Dataset folder")
+    items: int = Field(ge=1, description="How many, at most")
+    progress: str
+
+
 class OperatorError(Record):
     """A task could not begin because of the installation, not of its data; written beside the result."""
 
@@ -115,8 +127,25 @@ class ScoreResult(Record):
     units: dict[str, float] = Field(description="By set name, in the family's unit")
 
 
-Task = Annotated[CheckTask | BaseTask | ExportTask | TrainTask | ScoreTask, Field(discriminator="task")]
-TaskResult = Annotated[CheckResult | BaseResult | ExportResult | TrainResult | ScoreResult, Field(discriminator="task")]
+class ServedItem(Record):
+    """What a client would be told of an item: the answer, or the sentence that it was refused or not answered with."""
+
+    item: str
+    output: JsonValue = None
+    problem: str = ""
+
+
+class ServeResult(Record):
+    """Items were answered, or refused, in their order."""
+
+    task: Literal["serve"] = "serve"
+    served: tuple[ServedItem, ...]
+
+
+Task = Annotated[CheckTask | BaseTask | ExportTask | TrainTask | ScoreTask | ServeTask, Field(discriminator="task")]
+TaskResult = Annotated[
+    CheckResult | BaseResult | ExportResult | TrainResult | ScoreResult | ServeResult, Field(discriminator="task")
+]
 
 OPERATOR_EXIT = 78  # EX_CONFIG of sysexits.h: an `OperatorError` was written to `operator_error(result)`
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, JsonValue
 
 from mlops_assets.core.dataset import read_items
 from mlops_assets.core.digests import sha256_json
-from mlops_assets.core.errors import NotFound, TaskFailed
+from mlops_assets.core.errors import NotFound
 from mlops_assets.core.family import Family, ItemScore
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Version
@@ -17,11 +17,9 @@ from mlops_assets.core.records import (
     EvalReport,
     SetResult,
     System,
-    SystemReport,
     ValidatedData,
 )
 from mlops_assets.lifecycle import comparing, confusing
-from mlops_assets.lifecycle.base import base
 from mlops_assets.lifecycle.comparing import ScoredSet
 from mlops_assets.lifecycle.contributors import contributors
 from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, evaluation_sets
@@ -30,11 +28,11 @@ from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import ended, hold, production
 from mlops_assets.lifecycle.holdout import holdout
 from mlops_assets.lifecycle.looks import record_looks
+from mlops_assets.lifecycle.measuring import Measurement, costs, measured_systems
 from mlops_assets.lifecycle.predictions import Predicted, predict
 from mlops_assets.lifecycle.progress import progress_file
 from mlops_assets.lifecycle.report import evaluation_page
-
-LATENCY_ROUNDS = 4
+from mlops_assets.lifecycle.serving_check import serving_problem
 
 
 @dataclass(frozen=True)
@@ -46,21 +44,12 @@ class Contest:
     scored: tuple[ScoredSet, ...]
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """A system's servable with what it answered, or why it did not."""
-
-    servable: str
-    version: int | None
-    predicted: Predicted | None
-    failure: str = ""
-
-
 def evaluate(platform: Platform, line: Line, batch_id: str) -> EvalReport:
     """Evaluate a trained candidate against what serves and record the report; equal inputs give the stored report.
 
-    A candidate that does not load or answer gives a report with `infra_ok` false; a production version that cannot be
-    measured is left out of it. NotFound before training; ConfigError for a missing golden set.
+    A candidate that does not load or answer, or that a gateway would not serve as it was scored, gives a report with
+    `infra_ok` false; a production version that cannot be measured is left out of it. NotFound before training;
+    ConfigError for a missing golden set.
     """
     with hold(platform, line, batch_id):
         candidate, data = _inputs(platform, line, batch_id)
@@ -76,7 +65,7 @@ def evaluate(platform: Platform, line: Line, batch_id: str) -> EvalReport:
         )
         if known is not None and _stands(known, parents, sets, family, line, served):
             return known
-        measured = _measure(platform, line, candidate, served, {each.name: each.dataset for each in sets})
+        measured = measured_systems(platform, line, candidate, served, {each.name: each.dataset for each in sets})
         report = _report(platform, line, family, candidate, sets, measured, parents)
         shown = contributors(platform, line, data, served, progress_file(platform, line.line, batch_id))
         report = report.model_copy(update={"contributors": shown})
@@ -176,24 +165,6 @@ def _rules(line: Line, family: Family) -> str:
     )
 
 
-def _measure(
-    platform: Platform, line: Line, candidate: CandidateModel, served: Version | None, datasets: Mapping[str, str]
-) -> dict[System, Measurement]:
-    systems: dict[System, tuple[str, int | None]] = {"candidate": (candidate.servable, None)}
-    if served is not None:
-        systems["production"] = (served.servable, served.version)
-    systems["baseline"] = (base(platform, line).servable, None)
-    systems |= {name: (servable, None) for name, servable in candidate.companions.items()}
-    progress = progress_file(platform, line.line, candidate.batch_id)
-    measured: dict[System, Measurement] = {}
-    for system, (servable, version) in systems.items():
-        try:
-            measured[system] = Measurement(servable, version, predict(platform, line, servable, datasets, progress))
-        except TaskFailed as error:
-            measured[system] = Measurement(servable, version, None, str(error))
-    return measured
-
-
 def _report(
     platform: Platform,
     line: Line,
@@ -212,15 +183,16 @@ def _report(
     golden = [each for each in found.scored if each.kind == "golden"]
     names = {each.name for each in golden}
     scanned = [each for each in found.comparisons if each.set_name in names]
+    problem = serving_problem(platform, line, candidate, sets, measured["candidate"])
     moved = [comparing.changes(each, family, single) for each in found.scored]
-    costs = _costs(platform, line, family, candidate.batch_id, sets, measured)
+    paid = costs(platform, line, family, candidate.batch_id, sets, measured)
     confusions = (confusing.confusion(each, family, labels, line.policy) for each in found.scored)
-    compressed = (confusing.compression(each, family, primary, line.policy, costs) for each in found.scored)
+    compressed = (confusing.compression(each, family, primary, line.policy, paid) for each in found.scored)
     return EvalReport(
         line=line.line,
         batch_id=candidate.batch_id,
         parents=parents,
-        systems=costs,
+        systems=paid,
         sets=found.sets,
         comparisons=found.comparisons,
         confusions=tuple(each for each in confusions if each is not None),
@@ -232,8 +204,8 @@ def _report(
         best=tuple(change for _, best in moved for change in best),
         scorer=family.scorer,
         rules=_rules(line, family),
-        infra_ok="candidate" in answered,
-        infra_detail=measured["candidate"].failure,
+        infra_ok=not problem,
+        infra_detail=problem,
         alpha=line.policy.alpha,
         resamples=line.policy.resamples,
         seed=line.policy.seed,
@@ -263,54 +235,3 @@ def _scored(
         predictions=predictions,
         scores=scores,
     )
-
-
-def _costs(
-    platform: Platform,
-    line: Line,
-    family: Family,
-    batch_id: str,
-    sets: list[EvaluationDataset],
-    measured: dict[System, Measurement],
-) -> dict[System, SystemReport]:
-    seconds: dict[System, float] = {
-        system: each.predicted.seconds_per_unit for system, each in measured.items() if each.predicted
-    }
-    if {"candidate", "production"} <= set(seconds):
-        seconds |= _confirmed(platform, line, batch_id, sets, measured, seconds)
-    return {
-        system: SystemReport(
-            servable=each.servable,
-            version=each.version,
-            seconds_per_unit=seconds[system],
-            unit=family.unit,
-            size_bytes=platform.store.size(each.servable),
-            load_seconds=each.predicted.load_seconds,
-        )
-        for system, each in measured.items()
-        if each.predicted
-    }
-
-
-def _confirmed(
-    platform: Platform,
-    line: Line,
-    batch_id: str,
-    sets: list[EvaluationDataset],
-    measured: dict[System, Measurement],
-    seconds: Mapping[System, float],
-) -> dict[System, float]:
-    """Measure candidate and production again, in turn, while the candidate seems too slow; take the least of each.
-
-    The two first figures may come from different days on a busy machine: too slow is what stays too slow.
-    """
-    compared: dict[System, float] = {system: seconds[system] for system in ("candidate", "production")}
-    datasets = {each.name: each.dataset for each in sets}
-    progress = progress_file(platform, line.line, batch_id)
-    for _ in range(LATENCY_ROUNDS):
-        if compared["candidate"] <= line.policy.gates.max_latency_ratio * compared["production"]:
-            break
-        for system in compared:
-            again = predict(platform, line, measured[system].servable, datasets, progress, fresh=True)
-            compared[system] = min(compared[system], again.seconds_per_unit)
-    return compared

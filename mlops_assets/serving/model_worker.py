@@ -92,7 +92,7 @@ def main(arguments: list[str]) -> int:
         if first is None:
             return 0
         try:
-            model = _load(frames.Servable.parse(first[0]))
+            model = load(frames.Servable.parse(first[0]))
         except Exception as error:
             traceback.print_exc()
             channel.sendall(frames.packed([frames.FAILED, f"{type(error).__name__}: {error}".encode()]))
@@ -105,7 +105,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _load(wanted: frames.Servable) -> Model:
+def load(wanted: frames.Servable) -> Model:
+    """Load a servable for the line that it is of."""
     family = wiring.family(wanted.family)
     config = wiring.family_config(family, wanted.config, where="the line")
     with wiring.vendor_packages(wanted.family):

@@ -75,9 +75,10 @@ def _infra(evidence: Evidence) -> Check:
     return Check(
         name="serving",
         passed=evidence.infra_ok,
-        explanation="The exported candidate loads and answers in a fresh process."
+        explanation="The exported candidate loads in a fresh process and answers through the gateway's code as scored."
         if evidence.infra_ok
-        else "The exported candidate does not load or answer in a fresh process; its log is in the quarantine bundle.",
+        else "The exported candidate does not load in a fresh process, or does not answer through the gateway's code "
+        "as scored; its log is in the quarantine bundle.",
     )
 
 
