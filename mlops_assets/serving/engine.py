@@ -51,6 +51,7 @@ class Engine:
         self._following = Following(platform, self.name)
         self._lines = self._following.lines
         self._doubling = Doubling(self.recorder, ask_challenger)
+        self._faults = Faults(faults) if faults else None
         self._beating: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

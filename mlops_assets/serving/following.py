@@ -1,4 +1,4 @@
-"""What makes a gateway follow what is published: a stat of a small file 20 times a second, and the database each second.
+"""What makes a gateway follow what is published: a stat of a small file every 50 ms, and the database each second.
 
 The event loop polls the files, so that a rollback takes effect at once even while the database is away; whatever asks
 the database, the artifact store or an alert's receiver does so in a thread.
