@@ -82,9 +82,10 @@ class Doubling:
         answers: Sequence[Answer],
         deadline: float,
     ) -> None:
-        places = [at for at, answer in enumerate(answers) if answer.body]
-        if model is None or not places:
+        if model is None:
             return
+        # What the other side answered already, for the first one could not, has nothing to be compared with.
+        places = [at for at, answer in enumerate(answers) if answer.body and answer.version != model.version]
         size = model.line.serving.max_batch
         for some in (places[at : at + size] for at in range(0, len(places), size)):
             replies = model.copy(given.chosen(some), deadline=deadline)

@@ -23,7 +23,7 @@ from mlops_assets.core.serving import Beat, Live, ServedVersion
 from mlops_assets.serving.answering import Answer, AskChallenger
 from mlops_assets.serving.doubling import Doubling
 from mlops_assets.serving.exchange import Inputs, Reply
-from mlops_assets.serving.faults import Fault
+from mlops_assets.serving.faults import Fault, Faults
 from mlops_assets.serving.following import Following, tried
 from mlops_assets.serving.frames import Blob
 from mlops_assets.serving.lines import ArmName, ServedLine
