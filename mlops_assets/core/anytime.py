@@ -25,8 +25,9 @@ from functools import cache
 from zlib import crc32
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import logsumexp, roots_jacobi
+from pydantic import Field
+from scipy.optimize import root_scalar
+from scipy.special import roots_jacobi
 
 from mlops_assets.core.records import Record
 
@@ -42,8 +43,8 @@ Crowd = Mapping[int, int]  # bucket to signed number of observations
 class Evidence(Record):
     """All that an e-value is made of: hits and misses by their probability under the hypothesis, and by whom."""
 
-    tallies: dict[str, tuple[int, int]] = {}
-    crowd: dict[int, int] = {}
+    tallies: dict[str, tuple[int, int]] = Field(default={}, description="Probability to hits and misses")
+    crowd: dict[int, int] = Field(default={}, description="Sketch of who made them")
     peak: float = 0.0
 
     @property
@@ -90,7 +91,7 @@ def log_e(tallies: Mapping[str, tuple[int, int]], effect: float = 1.0) -> float:
     total = np.zeros(NODES)
     for p, (hits, misses) in tallies.items():
         total += misses * np.log1p(-w) - (hits + misses) * np.log1p(-(1 - float(p)) * w)
-    return float(logsumexp(total / effect + weights))
+    return float(np.logaddexp.reduce(total / effect + weights))
 
 
 def two_sided(evidence: Evidence) -> float:
@@ -120,9 +121,7 @@ def clustering(hits: Crowd, all_: Crowd, rate: float, n: int) -> float:
     return max(1.0, spread / (n * rate * (1 - rate)))
 
 
-def upper_bound(
-    canary: tuple[int, int], stable: tuple[int, int], *, alpha: float, effect: float = 1.0
-) -> float | None:
+def upper_bound(canary: tuple[int, int], stable: tuple[int, int], *, alpha: float, effect: float = 1.0) -> float | None:
     """Return the bound that the canary's rate minus the stable one's is below, at all times at once, but for `alpha`.
 
     Each arm is (hits, observations); None while one has no observation. A normal mixture (Robbins 1970; Howard et al.
@@ -144,7 +143,7 @@ def upper_bound(
         return ours - theirs + z * math.sqrt(variance * effect) - bound
 
     lower = max(ours - theirs, 0.0) + TINY
-    return 1.0 if excess(1.0) >= 0 else float(brentq(excess, lower, 1.0, xtol=TINY))
+    return 1.0 if excess(1.0) >= 0 else float(root_scalar(excess, bracket=(lower, 1.0)).root)
 
 
 @cache

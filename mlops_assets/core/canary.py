@@ -1,0 +1,243 @@
+"""The judge of a rollout: what it has seen of two versions, what that is evidence of, and the verdict of three values.
+
+It never acts, and knows neither clocks nor databases: `observe` takes answers in the order in which they were stored,
+in pieces of any size, and `judge` says what follows. The stable arm is always the concurrent one. Each signal has its
+share of `ALPHA`, so that all together take back at most 1 % of versions that harm nobody, whenever and how often they
+are looked at (a union bound over the e-processes of `anytime`).
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from mlops_assets.core import anytime, latencies
+from mlops_assets.core.anytime import Evidence, Gathering
+from mlops_assets.core.label_mix import CERTAIN, LabelMix, Labels
+from mlops_assets.core.records import Record
+
+Signal = Literal["errors", "latency_p95", "latency_p99", "agreement", "class_mix", "corrections"]
+ALPHA: Mapping[Signal, float] = {
+    "errors": 0.0055,
+    "latency_p99": 0.0025,
+    "latency_p95": 0.0007,
+    "agreement": 0.0005,
+    "class_mix": 0.0005,
+    "corrections": 0.0003,
+}
+SPLIT_ALPHA = 0.001  # of calling the split of traffic broken
+BOUND_ALPHA = 0.05  # of promoting a version that is worse than a margin allows, each
+LEANING = 1.0  # log10 of an e-value that speaks against a version: no further step meanwhile
+BLOCK = 500  # answers of the stable arm after which thresholds are taken anew
+DECAY = 0.8  # of what the thresholds rest on, a block: the latest 2,500 answers or so
+MATERIAL, MATERIAL_MS = 1.1, 0.25  # slower than production's quantile by less harms nobody
+
+
+class Seen(NamedTuple):
+    """One answer: whether the new version gave it, to whom (a user, else the request itself), and how it went."""
+
+    canary: bool
+    who: str
+    failed: bool
+    latency_ms: float
+    label: str | None = None
+
+
+class Count(Record):
+    """What one arm did; `timed` are the successful answers whose latency was held against thresholds."""
+
+    requests: int = 0
+    errors: int = 0
+    timed: int = 0
+    over_p95: int = 0
+    over_p99: int = 0
+
+
+class StepSeen(Record):
+    """The two arms during one step of a rollout."""
+
+    share: float
+    canary: Count = Count()
+    stable: Count = Count()
+
+
+class Thresholds(Record):
+    """What is slow, by the stable arm's latest answers; bins of `latencies`, frozen for a block."""
+
+    window: dict[int, float] = Field(default={}, description="Bin to answers, decayed by a block")
+    block: dict[int, int] = Field(default={}, description="Of the answers since")
+    p95: int | None = None
+    p99: int | None = None
+
+
+class Expected(Record):
+    """What the evaluation says of the two versions: shares of golden items; None and empty where it is not known."""
+
+    disagreement: float | None = Field(default=None, ge=0, le=1, description="Golden items answered differently")
+    labels: dict[str, float] = Field(default={}, description="Candidate's share of a label minus production's")
+
+
+class Trial(Record):
+    """All that was seen of a rollout, and its evidence; round-trips through JSON."""
+
+    expected: Expected = Expected()
+    disagreement_margin: float = 0.15
+    steps: tuple[StepSeen, ...] = ()
+    thresholds: Thresholds = Thresholds()
+    errors: Evidence = Evidence()
+    latency_p95: Evidence = Evidence()
+    latency_p99: Evidence = Evidence()
+    agreement: Evidence = Evidence()
+    corrections: Evidence = Evidence()
+    split: Evidence = Evidence()
+    mix: LabelMix = LabelMix()
+
+    def total(self, arm: Literal["canary", "stable"]) -> Count:
+        """Return what an arm did in all steps."""
+        counts = [getattr(step, arm) for step in self.steps]
+        return Count(**{name: sum(getattr(each, name) for each in counts) for name in Count.model_fields})
+
+
+def begin(expected: Expected, disagreement_margin: float, before: latencies.Latencies) -> Trial:
+    """Return the trial of a rollout that begins; `before` is how long production's latest answers took."""
+    start = Thresholds(window=dict(before)) if sum(before.values()) >= BLOCK else Thresholds()
+    return Trial(expected=expected, disagreement_margin=disagreement_margin, thresholds=_taken(start))
+
+
+def step(trial: Trial, share: float) -> Trial:
+    """Return the trial at its next step: from now on the canary has `share` of the users."""
+    return trial.model_copy(update={"steps": (*trial.steps, StepSeen(share=share))})
+
+
+def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
+    """Return the trial after answers of its present step, in order; it is the same however they are cut in pieces."""
+    now = trial.steps[-1]
+    p = now.share
+    counts = {True: now.canary.model_dump(), False: now.stable.model_dump()}
+    errors, split = Gathering(trial.errors), Gathering(trial.split)
+    slow95, slow99 = Gathering(trial.latency_p95), Gathering(trial.latency_p99)
+    thresholds = trial.thresholds
+    block = dict(thresholds.block)
+    filled = sum(block.values())
+    labels = Labels(trial.mix, trial.expected.labels, trial.disagreement_margin)
+    for canary, who, failed, latency_ms, label in answers:
+        count = counts[canary]
+        count["requests"] += 1
+        split.add(canary, p, who)
+        if failed:
+            count["errors"] += 1
+            errors.add(canary, p, who)
+            continue
+        bin_ = latencies.bin_of(latency_ms)
+        if thresholds.p95 is not None and thresholds.p99 is not None:
+            count["timed"] += 1
+            if bin_ > thresholds.p95:
+                count["over_p95"] += 1
+                slow95.add(canary, p, who)
+            if bin_ > thresholds.p99:
+                count["over_p99"] += 1
+                slow99.add(canary, p, who)
+        if not canary:
+            block[bin_] = block.get(bin_, 0) + 1
+            filled += 1
+            if filled >= BLOCK:
+                thresholds, block, filled = _next_block(thresholds, block), {}, 0
+        if label is not None:
+            labels.add(canary, label, who)
+    seen = now.model_copy(update={"canary": Count(**counts[True]), "stable": Count(**counts[False])})
+    return trial.model_copy(
+        update={
+            "steps": (*trial.steps[:-1], seen),
+            "thresholds": thresholds.model_copy(update={"block": block}),
+            "errors": errors.done(),
+            "latency_p95": slow95.done(),
+            "latency_p99": slow99.done(),
+            "split": split.done(),
+            "mix": labels.done(),
+        }
+    )
+
+
+def compared(trial: Trial, pairs: Sequence[tuple[str, bool]]) -> Trial:
+    """Return the trial after copies of requests: by whom, and whether both versions said the same."""
+    if trial.expected.disagreement is None or not pairs:
+        return trial
+    allowed = min(trial.expected.disagreement + trial.disagreement_margin, CERTAIN)
+    gathering = Gathering(trial.agreement)
+    for who, agrees in pairs:
+        gathering.add(not agrees, allowed, who)
+    return trial.model_copy(update={"agreement": gathering.done()})
+
+
+def corrected(trial: Trial, complaints: Sequence[tuple[str, bool, float]]) -> Trial:
+    """Return the trial after corrections and bad ratings: by whom, of the canary's answer or not, its share then."""
+    if not complaints:
+        return trial
+    gathering = Gathering(trial.corrections)
+    for who, canary, share in complaints:
+        gathering.add(canary, share, who)
+    return trial.model_copy(update={"corrections": gathering.done()})
+
+
+def log10_e(trial: Trial, signal: Signal, *, peak: bool = False) -> float:
+    """Return log10 of a signal's e-value, now or at its largest; it takes back at `log10_limit`."""
+    if signal == "class_mix":
+        natural = trial.mix.peak if peak else trial.mix.log_e
+    else:
+        evidence: Evidence = getattr(trial, signal)
+        natural = evidence.peak if peak else evidence.log_e
+    return natural / math.log(10)
+
+
+def log10_limit(signal: Signal) -> float:
+    """Return log10 of the e-value at which a signal takes a version back."""
+    return -math.log10(ALPHA[signal])
+
+
+def split_p(trial: Trial) -> float:
+    """Return the p-value, valid at any time, of traffic being split as it should be, with users counted as users."""
+    return min(1.0, math.exp(-anytime.two_sided(trial.split)))
+
+
+def bounds(trial: Trial) -> dict[Signal, float | None]:
+    """Return the upper bounds of how much worse the canary is, in shares of requests, valid at any time."""
+    ours, theirs = trial.total("canary"), trial.total("stable")
+    found: dict[Signal, float | None] = {}
+    counted: dict[Signal, tuple[str, str]] = {
+        "errors": ("errors", "requests"),
+        "latency_p95": ("over_p95", "timed"),
+        "latency_p99": ("over_p99", "timed"),
+    }
+    for signal, (hits, of) in counted.items():
+        canary, stable = ((getattr(arm, hits), getattr(arm, of)) for arm in (ours, theirs))
+        n = canary[1] + stable[1]
+        rate = (canary[0] + stable[0]) / n if n else 0.0
+        effect = anytime.clustering(getattr(trial, signal).crowd, trial.split.crowd, rate, n)
+        found[signal] = anytime.upper_bound(canary, stable, alpha=BOUND_ALPHA, effect=effect)
+    return found
+
+
+def disagreements(trial: Trial) -> tuple[int, int]:
+    """Return how many copies were answered differently, of how many."""
+    return trial.agreement.hits, trial.agreement.n
+
+
+def _next_block(thresholds: Thresholds, block: Mapping[int, int]) -> Thresholds:
+    kept = {bin_: round(DECAY * many, 3) for bin_, many in thresholds.window.items()}
+    window = latencies.merged({bin_: many for bin_, many in kept.items() if many >= 0.01}, block)
+    return _taken(Thresholds(window=window))
+
+
+def _taken(thresholds: Thresholds) -> Thresholds:
+    if not thresholds.window:
+        return thresholds
+    slow = {name: _material(latencies.quantile(thresholds.window, q)) for name, q in (("p95", 0.95), ("p99", 0.99))}
+    return thresholds.model_copy(update=slow)
+
+
+def _material(bin_: int | None) -> int | None:
+    if bin_ is None:
+        return None
+    milliseconds = latencies.upper_edge(bin_)
+    return latencies.bin_of(max(milliseconds * MATERIAL, milliseconds + MATERIAL_MS))
