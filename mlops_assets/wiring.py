@@ -107,6 +107,7 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
     from mlops_assets.adapters.analyst_langchain import LangChainAnalyst
     from mlops_assets.adapters.artifact_store import FsspecStore
     from mlops_assets.adapters.challenger_langchain import LangChainChallengers
+    from mlops_assets.adapters.dagster_graphql import DagsterGraphql
     from mlops_assets.adapters.database.batches import SqlBatches
     from mlops_assets.adapters.database.engine import Database
     from mlops_assets.adapters.database.events import SqlEvents
@@ -153,6 +154,7 @@ def platform(chosen: Settings | None = None, *, compute: Compute | None = None) 
         judge=LangChainJudge(),
         analyst=LangChainAnalyst(),
         challengers=LangChainChallengers(),
+        orchestrator=DagsterGraphql(made.dagster_ui),
         family=family,
         lines=functools.cache(lambda: tuple(lines(made))),
         code_version=code_version,

@@ -4,8 +4,8 @@ import dagster as dg
 
 from mlops_assets.components.assets import CHAIN, INTAKE
 from mlops_assets.core.line import Line
+from mlops_assets.core.orchestration import LINE_TAG, chain_job
 
-LINE_TAG = "mlops/line"
 TASKS = 4  # a run holds at most this many processes, one after the other: base, training, scoring of two systems
 
 
@@ -14,12 +14,7 @@ class LineJobs:
 
     def __init__(self, line: Line) -> None:
         self.intake = _job(line, f"{line.line}_intake", INTAKE)
-        self.chain = _job(line, chain_job(line), CHAIN)
-
-
-def chain_job(line: Line) -> str:
-    """Return the name of a line's chain; the line's own will not do, for Dagster keeps words such as 'context'."""
-    return f"{line.line}_chain"
+        self.chain = _job(line, chain_job(line.line), CHAIN)
 
 
 def _job(line: Line, name: str, assets: tuple[str, ...]):

@@ -1,18 +1,15 @@
-"""Launching a batch once: a claim in the ledger that exactly one of any number of sensors wins."""
+"""What Dagster knows of the runs of a batch, and which sensor may launch the next."""
 
-import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 from dagster import DagsterRunStatus
 
-from mlops_assets.components.jobs import LINE_TAG
 from mlops_assets.core.line import Line
+from mlops_assets.core.orchestration import LINE_TAG, PARTITION_TAG, STAGE_TAG
 from mlops_assets.core.ports import Batch, Platform
+from mlops_assets.lifecycle import launching
 
-STAGE_TAG = "mlops/stage"
-PARTITION_TAG = "dagster/partition"
-LOST_AFTER = timedelta(minutes=10)
 IN_PROGRESS = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -23,27 +20,12 @@ IN_PROGRESS = [
 
 
 def claim(platform: Platform, line: Line, batch_id: str, stage: str, instance: dg.DagsterInstance) -> bool:
-    """Return True to the one caller that may launch this stage of this batch.
+    """Return True to the one caller that may launch this stage of this batch; see `launching.claim`."""
 
-    A claim that never became a run within ten minutes (its sensor died) may be made once more.
-    """
-    entries = [
-        entry for entry in platform.ledger.entries(line.line, "launch", batch_id) if entry.body["stage"] == stage
-    ]
-    if entries:
-        recent = datetime.now(UTC) - datetime.fromisoformat(entries[-1].at) < LOST_AFTER
-        if recent or has_run(instance, line, batch_id, stage):
-            return False
-    token = uuid.uuid4().hex
-    entry = platform.ledger.append(
-        "launch",
-        line.line,
-        actor="sensor",
-        body={"stage": stage, "token": token},
-        batch_id=batch_id,
-        key=f"launch:{line.line}:{batch_id}:{stage}:{len(entries)}",
-    )
-    return entry.body["token"] == token
+    def launched() -> bool:
+        return has_run(instance, line, batch_id, stage)
+
+    return launching.claim(platform, line, batch_id, stage, actor="sensor", launched=launched)
 
 
 def has_run(instance: dg.DagsterInstance, line: Line, batch_id: str, stage: str) -> bool:
@@ -76,5 +58,5 @@ def awaits_intake(batch: Batch, line: Line, instance: dg.DagsterInstance) -> boo
     """Say whether a batch without a verdict on its data may still get one: its run waits, works, or is yet to come."""
     if in_progress(instance, line, batch.batch_id):
         return True
-    recent = datetime.now(UTC) - datetime.fromisoformat(batch.received_at) < LOST_AFTER
+    recent = datetime.now(UTC) - datetime.fromisoformat(batch.received_at) < launching.LOST_AFTER
     return recent and not has_run(instance, line, batch.batch_id, "intake")

@@ -13,11 +13,11 @@ from mlops_assets import wiring
 from mlops_assets.components import launches
 from mlops_assets.components.assets import CHAIN
 from mlops_assets.components.failures import Failure, failure, log_file
-from mlops_assets.components.jobs import chain_job
 from mlops_assets.components.model_line import line_definitions
 from mlops_assets.components.settling import judge_again, set_aside_failed
 from mlops_assets.core.errors import UsageError
 from mlops_assets.core.line import Line
+from mlops_assets.core.orchestration import chain_job
 from mlops_assets.core.ports import Platform
 from mlops_assets.lifecycle.holding import ended
 
@@ -92,7 +92,7 @@ class _Runner:
         definitions = dg.Definitions.merge(
             line_definitions(self.line), dg.Definitions(resources={"platform": self.platform})
         )
-        result = definitions.resolve_job_def(chain_job(self.line)).execute_in_process(
+        result = definitions.resolve_job_def(chain_job(self.line.line)).execute_in_process(
             instance=self.instance,
             partition_key=self.batch_id,
             asset_selection=[dg.AssetKey([self.line.line, asset]) for asset in chain],

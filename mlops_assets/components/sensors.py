@@ -17,10 +17,12 @@ from mlops_assets import wiring
 from mlops_assets.components import launches
 from mlops_assets.components.assets import CHAIN, IMPROVE, SETTLE
 from mlops_assets.components.failures import failure, log_file
-from mlops_assets.components.jobs import LINE_TAG, LineJobs
+from mlops_assets.components.jobs import LineJobs
 from mlops_assets.components.settling import judge_again, set_aside_failed
+from mlops_assets.components.triggers import trigger_sensor
 from mlops_assets.core.errors import PlatformError, Refused
 from mlops_assets.core.line import Line
+from mlops_assets.core.orchestration import LINE_TAG, PARTITION_TAG, STAGE_TAG
 from mlops_assets.core.ports import Alert, InboxSource, Platform, Upload
 from mlops_assets.core.records import Decision, ValidatedData
 from mlops_assets.lifecycle.holding import ended
@@ -31,8 +33,8 @@ IMPROVE_SECONDS = 15
 
 
 def line_sensors(line: Line, batches: dg.DynamicPartitionsDefinition, jobs: LineJobs) -> list[dg.SensorDefinition]:
-    """Return the three sensors of a line; all run from the start."""
-    return [_inbox(line, batches, jobs), _improve(line, jobs), _failure(line, jobs)]
+    """Return the sensors of a line; all run from the start."""
+    return [_inbox(line, batches, jobs), _improve(line, jobs), _failure(line, jobs), trigger_sensor(line)]
 
 
 def _inbox(line: Line, batches: dg.DynamicPartitionsDefinition, jobs: LineJobs) -> dg.SensorDefinition:
@@ -41,6 +43,7 @@ def _inbox(line: Line, batches: dg.DynamicPartitionsDefinition, jobs: LineJobs) 
         job=jobs.intake,
         minimum_interval_seconds=INBOX_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        tags={LINE_TAG: line.line},
         description=f"Turns complete uploads for {line.line} into batches and checks them.",
     )
     def sensor(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
@@ -112,6 +115,7 @@ def _improve(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
         job=jobs.chain,
         minimum_interval_seconds=IMPROVE_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        tags={LINE_TAG: line.line},
         description=f"Carries the next validated batch of {line.line} further, one at a time, in order of arrival.",
     )
     def sensor(
@@ -166,13 +170,14 @@ def _failure(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
         name=f"{line.line}_failure",
         request_job=jobs.chain,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        tags={LINE_TAG: line.line},
         description=f"Sets a batch aside when a run of {line.line} fails, with its log, and tells the team.",
     )
     def sensor(
         context: dg.RunFailureSensorContext, platform: dg.ResourceParam[Platform]
     ) -> dg.RunRequest | dg.SkipReason:
         run = context.dagster_run
-        batch_id = run.tags.get(launches.PARTITION_TAG)
+        batch_id = run.tags.get(PARTITION_TAG)
         if batch_id is None or not launches.of_line(run, line) or run.tags.get("dagster/will_retry") == "true":
             return dg.SkipReason(f"The run belongs to no batch of {line.line}, or is started again.")
         failed = failure(context.instance, run.run_id)
@@ -198,7 +203,7 @@ def _request(line: Line, batch_id: str, stage: str, assets: Sequence[str] | None
     return dg.RunRequest(
         run_key=f"{batch_id}:{stage}",
         partition_key=batch_id,
-        tags={launches.STAGE_TAG: stage, LINE_TAG: line.line},
+        tags={STAGE_TAG: stage, LINE_TAG: line.line},
         asset_selection=[dg.AssetKey([line.line, asset]) for asset in assets] if assets else None,
     )
 

@@ -61,6 +61,13 @@ class ArtifactStore(Protocol):
         """Say whether a digest is stored."""
         ...
 
+    def remove(self, folders: Collection[str], *, keep: Collection[str]) -> int:
+        """Delete folders, and those of their files that no other folder holds and `keep` does not name.
+
+        Returns the bytes freed; Corrupt, and nothing is deleted, if it cannot be known what another folder holds.
+        """
+        ...
+
 
 class Batch(Record):
     """A row of the batch table."""
@@ -492,7 +499,7 @@ class Serving(Protocol):
         ...
 
     def live(self, line: str) -> Live | None:
-        """Return what is published of a line."""
+        """Return what is published of a line; Corrupt if it cannot be read."""
         ...
 
 
@@ -529,6 +536,36 @@ class Hub(Protocol):
 
     def ready(self, settings: HubSettings) -> str:
         """Return what is found at the repository without changing anything (`mlops doctor`)."""
+        ...
+
+
+class Sensor(Record):
+    """One sensor of a line, as the orchestrator has it."""
+
+    name: str
+    running: bool
+    looked_at: str | None = Field(default=None, description="UTC, ISO 8601; None: it has not looked yet")
+    said: str = Field(default="", description="Why its last look launched nothing, or what went wrong in it")
+    failed: bool = Field(default=False, description="Its last look ended in an error")
+
+
+class Orchestrator(Protocol):
+    """What runs a line's sensors and its chain; every method raises Unavailable with a sentence where it is away."""
+
+    def sensors(self, line: str) -> tuple[Sensor, ...]:
+        """Return a line's sensors by name; NotFound if the orchestrator does not know the line."""
+        ...
+
+    def switch(self, line: str, *, on: bool) -> tuple[Sensor, ...]:
+        """Start or stop every sensor of a line, and return them as they are then."""
+        ...
+
+    def launch(self, line: str, batch_id: str, *, stage: str) -> str:
+        """Start a run that takes a batch through its whole chain, marked as that stage; return the run's id."""
+        ...
+
+    def asleep(self) -> tuple[str, ...]:
+        """Return the names of the daemons that ought to run and do not."""
         ...
 
 
@@ -585,6 +622,7 @@ class Platform:
     judge: DataJudge
     analyst: Analyst
     challengers: Challengers
+    orchestrator: Orchestrator
     family: Callable[[str], Family]
     lines: Callable[[], Sequence[Line]]
     code_version: Callable[[str], str]

@@ -9,9 +9,9 @@ import dagster as dg
 import pytest
 
 from mlops_assets import wiring
-from mlops_assets.components.jobs import LINE_TAG, chain_job
 from mlops_assets.components.model_line import line_definitions
 from mlops_assets.components.running import open_instance, run_batch
+from mlops_assets.core.orchestration import LINE_TAG, chain_job
 from mlops_assets.core.records import Quarantined
 from mlops_assets.lifecycle.validate import validate
 from mlops_assets_tests.components.conftest import Site
@@ -157,7 +157,7 @@ def test_a_run_in_progress_is_waited_for(site: Site, instance: dg.DagsterInstanc
 
 def line_job(site: Site) -> dg.JobDefinition:
     resources = dg.Definitions(resources={"platform": site.platform})
-    return dg.Definitions.merge(line_definitions(site.line), resources).resolve_job_def(chain_job(site.line))
+    return dg.Definitions.merge(line_definitions(site.line), resources).resolve_job_def(chain_job(site.line.line))
 
 
 def test_a_failed_run_sets_its_batch_aside(site: Site, instance: dg.DagsterInstance) -> None:

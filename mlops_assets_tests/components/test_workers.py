@@ -12,10 +12,10 @@ import psutil
 import pytest
 from dagster import DagsterRunStatus
 
-from mlops_assets.components.jobs import chain_job
 from mlops_assets.components.model_line import line_definitions
 from mlops_assets.components.running import open_instance
 from mlops_assets.components.workers import WORKER_TAG, fail_lost_runs
+from mlops_assets.core.orchestration import chain_job
 from mlops_assets_tests.components.conftest import Site
 
 
@@ -28,7 +28,7 @@ def instance(site: Site) -> Iterator[dg.DagsterInstance]:
 def started(site: Site, instance: dg.DagsterInstance, worker: psutil.Process, signed_for: str | None = None) -> str:
     """Make a started run that a process signed, for itself or for the run that it was started again from."""
     resources = dg.Definitions(resources={"platform": site.platform})
-    job = dg.Definitions.merge(line_definitions(site.line), resources).resolve_job_def(chain_job(site.line))
+    job = dg.Definitions.merge(line_definitions(site.line), resources).resolve_job_def(chain_job(site.line.line))
     run_id = str(uuid.uuid4())
     name = f"{socket.gethostname()}:{worker.pid}:{worker.create_time():.0f}"
     tags = {WORKER_TAG: f"{signed_for or run_id}@{name}"}
