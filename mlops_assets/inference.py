@@ -5,11 +5,13 @@
     load("intent").predict("I would like to become a surgeon")["category"]
     graph.add_node("classify", as_langgraph_node("intent"))
 
-The model is what the platform serves, and follows it: after a release or a rollback the next message is answered by
-the version that the pointer names. Where there is no platform, `INTENT_CLASSIFIER_MODEL` (the line's name in capitals)
-names an exported folder. Neither LangGraph, Dagster nor a training framework is needed or imported.
+The model is what the platform has in production, and follows it: after a release or a rollback the next message is
+answered by the version that the pointer names; splitting users between it and a canary is the gateway's. Where there is
+no platform, `INTENT_CLASSIFIER_MODEL` (the line's name in capitals) names an exported folder. Neither LangGraph,
+Dagster nor a training framework is needed or imported.
 """
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -18,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets import wiring
-from mlops_assets.core.errors import ConfigError, NotFound
+from mlops_assets.core.errors import ConfigError, Corrupt, NotFound
 from mlops_assets.core.family import Predictor
 
 DEFAULT_FAMILY = "text"
 _SUFFIX = "_CLASSIFIER_MODEL"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Inference:
 
     def _current(self) -> _Loaded:
         loaded = self._loaded
-        if loaded is not None and (self._pinned is not None or loaded.identity == _address(self.line)[0]):
+        if loaded is not None and (self._pinned is not None or self._serves(loaded)):
             return loaded
         with self._lock:
             identity, version, path = _pinned(self.line, self._pinned) if self._pinned else _address(self.line)
@@ -67,6 +70,14 @@ class Inference:
                 with wiring.vendor_packages(self._family.name):
                     self._loaded = _Loaded(identity, version, self._family.load(path))
             return self._loaded
+
+    def _serves(self, loaded: _Loaded) -> bool:
+        """Say whether what is loaded is what production serves; it goes on answering while nobody can say."""
+        try:
+            return loaded.identity == _address(self.line)[0]
+        except Corrupt as error:
+            log.warning("%s goes on with version %s: %s", self.line, loaded.version, error)
+            return True
 
 
 def load(line: str, version: int | None = None) -> Inference:

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +119,38 @@ class FsspecStore:
     def has(self, digest: str) -> bool:
         """Say whether a digest is stored, as a file or as a folder."""
         return self._files.exists(self._blob(digest)) or self._files.exists(self._tree(digest))
+
+    def remove(self, folders: Collection[str], *, keep: Collection[str]) -> int:
+        """Delete stored folders, and those of their files that nothing else needs; return the bytes freed.
+
+        A file stays that any other stored folder holds, or that `keep` names. Files go first and manifests last, so
+        that what a crash cuts off is done by the next call. Corrupt if a folder's manifest cannot be read: nobody knows
+        what it needs. The caller sees to it that nobody stores anything like it meanwhile.
+        """
+        doomed = {digest for digest in folders if digest not in keep and self._files.exists(self._tree(digest))}
+        if not doomed:
+            return 0
+        files = {file for digest in doomed for file in self._manifest(digest).values()}
+        needed = {file for digest in self._trees() - doomed for file in self._manifest(digest).values()}
+        freed = 0
+        for digest in sorted(files - needed - set(keep)):
+            freed += self._delete(self._blob(digest))
+            (self._cache / "files" / digest).unlink(missing_ok=True)
+        for digest in sorted(doomed):
+            shutil.rmtree(self._cache / "trees" / digest, ignore_errors=True)
+            freed += self._delete(self._tree(digest))
+        return freed
+
+    def _trees(self) -> set[str]:
+        return {name for path in self._files.find(f"{self._root}/trees") if DIGEST.fullmatch(name := Path(path).name)}
+
+    def _delete(self, address: str) -> int:
+        try:
+            size = self._files.size(address)
+            self._files.rm_file(address)
+        except FileNotFoundError:  # an earlier call that was cut off deleted it
+            return 0
+        return size or 0
 
     def _holds(self, address: str, digest: str) -> bool:
         """Say whether bytes are stored already; a local file that was spoiled is not, so that a put mends it."""

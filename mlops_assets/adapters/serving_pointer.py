@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlops_assets.adapters.files import write_whole
+from mlops_assets.core.errors import Corrupt
 from mlops_assets.core.ports import ArtifactStore, Pointer, Version
 from mlops_assets.core.serving import Arm, Live, ServedRole
 
@@ -37,21 +38,27 @@ class ServingPointer:
         shadow = pointer.rollout.shadow if pointer.rollout else 0.0
         wanted = Live(line=pointer.line, revision=pointer.revision, arms=served, shadow=shadow)
         with self._exclusive(pointer.line):
-            published = self.live(pointer.line)
+            try:
+                published = self.live(pointer.line)
+            except Corrupt:  # what cannot be read is replaced: the tables are authoritative
+                published = None
             if published is not None and (published.revision > wanted.revision or published == wanted):
                 return published
             write_whole(self._file(pointer.line), wanted.canonical_json() + "\n")
         return wanted
 
     def live(self, line: str) -> Live | None:
-        """Return what is published of a line; a file that is as it was costs a stat, so that it can be polled."""
+        """Return what is published of a line; a file that is as it was costs a stat, so that it can be polled.
+
+        Corrupt for a file that is damaged, or that an earlier release of the platform wrote.
+        """
         file = self._file(line)
         try:
             found = file.stat()
             stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
             known = self._known.get(line)
             if known is None or known[0] != stamp:
-                known = self._known[line] = (stamp, Live.parse(file.read_bytes()))
+                known = self._known[line] = (stamp, _read(file))
         except FileNotFoundError:
             return None
         return known[1]
@@ -65,3 +72,17 @@ class ServingPointer:
         with (self._folder / f".{line}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _read(file: Path) -> Live:
+    try:
+        published = Live.parse(file.read_bytes())
+        if not any(arm.role == "production" for arm in published.arms):
+            raise ValueError("no arm is in production")
+    except ValueError as error:
+        raise Corrupt(
+            f"The serving pointer {file} cannot be read.",
+            "Nothing is lost: the tables say what serves. `mlops up` writes it anew, at its start and every half "
+            "minute.",
+        ) from error
+    return published

@@ -2,6 +2,7 @@
 
 import shutil
 import uuid
+from pathlib import Path
 
 from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.line import Line
@@ -17,13 +18,18 @@ class BaseModel(Record):
     servable: str
 
 
+def base_models(platform: Platform) -> list[BaseModel]:
+    """Return every base model that was made, of whatever line and code: the next report compares with one of them."""
+    return [BaseModel.parse(path.read_bytes()) for path in sorted(_known(platform).glob("*.json"))]
+
+
 def base(platform: Platform, line: Line, *, fresh: bool = False) -> BaseModel:
     """Return the base model of a line, made in its own process the first time; TaskFailed says why it cannot be.
 
     `fresh` makes it even if it is known: its stored bytes may be spoiled.
     """
     key = sha256_json([line.family, line.config, platform.code_version(line.family)])
-    known = platform.home / "cache" / "base" / f"{key}.json"
+    known = _known(platform) / f"{key}.json"
     if known.exists() and not fresh:
         made = BaseModel.parse(known.read_bytes())
         if platform.store.has(made.model) and platform.store.has(made.servable):
@@ -49,3 +55,7 @@ def base(platform: Platform, line: Line, *, fresh: bool = False) -> BaseModel:
     partial.write_text(made.canonical_json(), encoding="utf-8")
     partial.replace(known)
     return made
+
+
+def _known(platform: Platform) -> Path:
+    return platform.home / "cache" / "base"

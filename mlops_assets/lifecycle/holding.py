@@ -9,9 +9,11 @@ from mlops_assets.core.ports import Platform, Version
 WAIT_SECONDS = 60.0
 
 
-def hold(platform: Platform, line: Line, holder: str) -> AbstractContextManager[None]:
+def hold(
+    platform: Platform, line: Line, holder: str, *, wait_seconds: float = WAIT_SECONDS
+) -> AbstractContextManager[None]:
     """Hold a line for one verb; Busy names the batch that keeps it."""
-    return platform.leases.hold(f"line:{line.line}", holder=holder, wait_seconds=WAIT_SECONDS)
+    return platform.leases.hold(f"line:{line.line}", holder=holder, wait_seconds=wait_seconds)
 
 
 def hold_pointer(

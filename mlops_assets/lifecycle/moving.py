@@ -82,11 +82,13 @@ def _moved(platform: Platform, kind: str, pointer: Pointer, after: Pointer) -> P
 
 
 def standing(platform: Platform, line: Line) -> Standing:
-    """Make the move that the ledger has and the table has not, and say where the line stands; under its lease."""
+    """Do what the ledger has and the tables have not, and say where the line stands; under its lease."""
     pointer, last = platform.versions.pointer(line.line), last_move(platform, line)
     after = None if last is None else state_after(last)
     if last is not None and after is not None and after.revision == pointer.revision + 1:
         pointer = _moved(platform, last.kind, pointer, after)
+    for entry in platform.ledger.entries(line.line, "retired", newest=1):
+        platform.versions.retire(line.line, int(str(entry.body["version"])))
     return Standing(pointer, last, told=is_told(platform, pointer))
 
 
