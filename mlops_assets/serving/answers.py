@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import Send
 
 from mlops_assets.core.errors import (
     Busy,
@@ -68,6 +69,15 @@ class ErrorDocument(BaseModel):
 def error_body(code: str, message: str, request_id: str) -> bytes:
     """Return the JSON of an error."""
     return orjson.dumps({"error": {"code": code, "message": message, "request_id": request_id}})
+
+
+async def answer_bytes(send: Send, status: int, body: bytes) -> None:
+    """Send a JSON document (ASGI); what is busy says when to come again."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if status == 503:
+        headers.append((b"retry-after", b"%d" % RETRY_SECONDS))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def status_of(error: PlatformError) -> tuple[int, str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib.metadata
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,8 +21,11 @@ from mlops_assets.serving.access_log import AccessLog
 from mlops_assets.serving.answers import install
 from mlops_assets.serving.auditing import Auditor
 from mlops_assets.serving.door import Door
+from mlops_assets.serving.engine import Engine
+from mlops_assets.serving.faults import Fault
 from mlops_assets.serving.login import LogIn
 from mlops_assets.serving.metrics import Metrics
+from mlops_assets.serving.rivals import Rivals
 from mlops_assets.serving.routes import routers
 from mlops_assets.serving.routing import RouteTable, Target
 from mlops_assets.serving.sessions import Sessions, signing_secret
@@ -54,14 +57,16 @@ def build(
     *,
     settings: DoorSettings | None = None,
     engine: Runs | None = None,
+    faults: Sequence[Fault] = (),
     access_log: Path | None = None,
 ) -> Door:
     """Return the gateway of a platform; it serves once its lifespan began.
 
-    `engine` replaces the one that it would make; `access_log` is a file instead of stderr.
+    `engine` replaces the one that it would make; `faults` are harm done on purpose to versions that are being rolled
+    out; `access_log` is a file instead of stderr.
     """
     chosen = settings or DoorSettings()
-    running = engine or _engine(platform)
+    running = engine or Engine(platform, ask_challenger=Rivals(platform), faults=faults)
     metrics = Metrics(running)
     log = AccessLog(access_log, dropped=metrics.dropped.inc)
     keyring = Keyring()
@@ -135,9 +140,3 @@ async def _follow(platform: Platform, keyring: Keyring, metrics: Metrics, log: A
             except Exception as error:  # the last list counts for a while; the door says when it is too old
                 log.failure(error, what="the list of keys could not be read")
             metrics.keys_age.set(keyring.age)
-
-
-def _engine(platform: Platform) -> Runs:
-    from mlops_assets.serving.engine import Engine
-
-    return Engine(platform)

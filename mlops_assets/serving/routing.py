@@ -1,13 +1,14 @@
 """Which route a request is for and the role it needs, known before anything of the request's body is read."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Match, Mount, Route
+from starlette.types import ASGIApp
 
 from mlops_assets.core.serving import AccessRole
 from mlops_assets.serving.access import Needs
@@ -22,6 +23,24 @@ class Target:
     path: str
     role: AccessRole
     parameters: Mapping[str, Any]
+
+
+class DirectRoute(APIRoute):
+    """A route that FastAPI describes, and plain ASGI answers: its endpoint is marked by `answered_by`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.app = self.endpoint.answered_by  # pyright: ignore[reportFunctionMemberAccess]
+
+    @staticmethod
+    def answered_by(app: ASGIApp) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Let an ASGI app answer the requests of the endpoint below it, which is never called."""
+
+        def mark(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+            endpoint.answered_by = app  # pyright: ignore[reportFunctionMemberAccess]
+            return endpoint
+
+        return mark
 
 
 class RouteTable:
