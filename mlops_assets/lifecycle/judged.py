@@ -1,7 +1,6 @@
 """What a version answered when it was judged, so that whoever serves it can see that it still answers the same."""
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -15,7 +14,6 @@ from mlops_assets.core.ports import Platform, Version
 from mlops_assets.core.records import EvalReport
 
 LATEST = 20  # batches whose evaluation is looked at, when the version's own does not tell
-RELATIVE, ABSOLUTE = 1e-3, 1e-3  # by which numbers may differ on another kind of processor
 
 
 @dataclass(frozen=True)
@@ -47,21 +45,6 @@ def judged(platform: Platform, line: Line, version: Version, *, items: int) -> J
             return Judged(inputs, tuple(each[system]["prediction"] for each in scores))
         known = known if known.inputs else Judged(inputs)
     return known
-
-
-def same_answer(one: JsonValue, other: JsonValue) -> bool:
-    """Say whether two answers are the same, but for what another processor makes of their numbers."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same_answer(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same_answer, one, other))
-    if isinstance(one, float) or isinstance(other, float):
-        return (
-            isinstance(one, int | float)
-            and isinstance(other, int | float)
-            and math.isclose(one, other, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
-        )
-    return one == other
 
 
 def _reports(platform: Platform, line: Line, version: Version) -> Iterator[EvalReport]:

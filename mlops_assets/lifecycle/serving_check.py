@@ -55,17 +55,18 @@ def serving_problem(
 def _difference(served: ServedItem, scored: JsonValue) -> str:
     if served.problem:
         return f"A gateway would not answer the golden item {served.item}: {served.problem}"
-    if not _alike(served.output, scored):
+    if not alike(served.output, scored):
         return f"A gateway would answer the golden item {served.item} with {served.output}; scored was {scored}."
     return ""
 
 
-def _alike(one: JsonValue, other: JsonValue) -> bool:
+def alike(one: JsonValue, other: JsonValue) -> bool:
+    """Say whether two answers are the same, but for what other neighbours or another processor make of numbers."""
     match one, other:
         case dict(), dict():
-            return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+            return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
         case list(), list():
-            return len(one) == len(other) and all(map(_alike, one, other))
+            return len(one) == len(other) and all(map(alike, one, other))
         case (bool(), _) | (_, bool()):
             return one is other
         case ((int() | float()), (int() | float())):

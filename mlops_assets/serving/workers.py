@@ -19,7 +19,8 @@ from pydantic import JsonValue
 from mlops_assets.core.errors import Busy
 from mlops_assets.core.line import Line
 from mlops_assets.core.serving import ServedVersion
-from mlops_assets.lifecycle.judged import Judged, same_answer
+from mlops_assets.lifecycle.judged import Judged
+from mlops_assets.lifecycle.serving_check import alike
 from mlops_assets.serving.exchange import Inputs, Reply, replies_of
 from mlops_assets.serving.frames import Blob, Servable
 from mlops_assets.serving.process import Ended, WorkerProcess
@@ -148,7 +149,7 @@ class ServedModel:
             process = WorkerProcess()
             try:
                 why = await self._serve(process)
-            except Ended as error:
+            except (Ended, ValueError) as error:  # ValueError: no sound answer to its golden items
                 self.state = "failed"
                 why = str(error)
             finally:
@@ -195,7 +196,7 @@ class ServedModel:
                 raise Ended(f"it cannot answer a golden item: {wrong.problem or wrong.why}")
             answers += [orjson.loads(each.body) for each in replies]
         for at, (given, wanted) in enumerate(zip(answers, judged.answers, strict=False)):
-            if not same_answer(given, wanted):
+            if not alike(given, wanted):
                 raise Ended(f"it answers golden item {at + 1} otherwise than when it was judged")
 
     def _pump(self) -> None:
