@@ -21,6 +21,7 @@ class ReviewRow(Record):
     line: str
     batch_id: str
     question: str
+    why: str
     asked_at: str
     contributor: str
     state: str
@@ -39,6 +40,7 @@ class ReviewPage:
     """One question with its evidence; `follows` says what happens, or happened, after an answer."""
 
     asked: Question
+    asks: str
     decision: Decision | None
     deciding: tuple[Comparison, ...]
     forest: Forest | None
@@ -68,6 +70,7 @@ def review_page(platform: Platform, decision_id: str, now: datetime) -> ReviewPa
     names = sets_of(decision.evidence, "golden", "sealed") if decision else []
     return ReviewPage(
         asked=asked,
+        asks=_asks(review.question),
         decision=decision,
         deciding=tuple(
             row for name in names if decision and line and (row := primary(decision.evidence, line.policy, name))
@@ -95,13 +98,20 @@ def _follows(platform: Platform, asked: Question) -> str:
     )
 
 
+def _asks(question: str) -> str:
+    """Return the question itself, without the reasons that follow it."""
+    first, mark, _ = question.partition("?")
+    return first + mark
+
+
 def _row(platform: Platform, asked: Question) -> ReviewRow:
     review = asked.review
     return ReviewRow(
         decision_id=review.decision_id,
         line=review.line,
         batch_id=review.batch_id,
-        question=review.question,
+        question=_asks(review.question),
+        why=asked.decision.reasons[0] if asked.decision and asked.decision.reasons else "",
         asked_at=review.asked_at,
         contributor=review.contributor,
         state=asked.closed or asked.hindrance,
