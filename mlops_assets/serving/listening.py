@@ -4,10 +4,12 @@ uvicorn limits neither the time nor the size of headers; a thousand connections 
 """
 
 import asyncio
+import contextlib
 import json
 import logging
-import logging.config
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,7 +79,7 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """A server that says when it takes requests."""
+    """A server that says when it takes requests, and whose caller goes on once it has stopped."""
 
     def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -88,6 +90,19 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Stop by SIGINT and SIGTERM; unlike uvicorn's own, do not let them end the process afterwards."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def configure(app: Any, *, drain_seconds: float, certificate: str | None, key: str | None) -> uvicorn.Config:
