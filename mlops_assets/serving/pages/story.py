@@ -14,7 +14,7 @@ BOOKKEEPING = {"launch", "run", "looked", "opened", "bought", "tagged", "gatheri
 SAYINGS: dict[str, tuple[str, Tone]] = {
     "submitted": ("{actor} submitted {filename} as batch {batch}.", ""),
     "refused": ("The upload {filename} was refused.", "bad"),
-    "gathered": ("{examples} examples that users gave became batch {batch}.", ""),
+    "gathered": ("Batch {batch} was made of {examples} examples that users gave.", ""),
     "trained": ("A candidate was trained on batch {batch}.", ""),
     "expired": ("Nobody answered about batch {batch}: it is rejected.", "bad"),
     "reminded": ("People were reminded of batch {batch}.", ""),

@@ -1,0 +1,231 @@
+"""Every page as HTML: whole, labelled, escaped, from one place; and the figures it draws."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlops_assets.core.ports import LedgerEntry
+from mlops_assets.core.serving import Beat, HealthSample, ServedVersion, Signal
+from mlops_assets.lifecycle import pages as reports
+from mlops_assets.serving import pages
+from mlops_assets.serving.pages.charts import Drawn, Limit, Series, drawn
+from mlops_assets.serving.pages.story import told
+from mlops_assets_tests.lines import baseline_line
+from mlops_assets_tests.platform_fixture import make_platform
+from mlops_assets_tests.serving.gateway_fixture import Gateway, IdleEngine, gateway_of
+from mlops_assets_tests.serving.lived_in import PAGE, Page, asked, lived_in, opened, seen_gateway
+
+__all__ = ["lived_in", "seen_gateway"]
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}"
+PATHS = (
+    "/",
+    "/lines/topics",
+    "/lines/topics/versions",
+    "/lines/topics/rollback",
+    "/lines/topics/deploy?version=1",
+    "/review",
+    "/review/{decision}",
+    "/lines/none",
+)
+
+
+def sample(version: int, at: datetime, **changes: object) -> HealthSample:
+    fine = HealthSample(
+        line="topics", version=version, at=at.isoformat(timespec="milliseconds"), window_seconds=300, status="HEALTHY",
+        score=0.98, connection_score=1, error_score=0.97, latency_score=0.96, requests=400, failures=3,
+        latency_avg_ms=11, latency_p95_ms=21, latency_p99_ms=34,
+        signals=(
+            Signal(name="error_rate", value=0.0075, limit=0.05, unit="of requests", passed=True, n=400),
+            Signal(name="latency_p95", value=2100, limit=1000, unit="ms", passed=False, n=400),
+            Signal(name="accuracy", value=None, limit=0.9, unit="of predictions", passed=None, n=3),
+        ),
+        issues=("p95 is beyond its limit",),
+    )  # fmt: skip
+    return fine.model_copy(update=changes)
+
+
+@pytest.fixture(scope="module")
+def watched_gateway(lived_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway whose line is asked, is healthy in part, and has hostile names wherever a name may come from."""
+    with opened(lived_in, tmp_path_factory.mktemp("watched") / "site") as made:
+        now = datetime.now(UTC)
+        for minutes in range(60):
+            made.platform.watch.record(sample(2, now - timedelta(minutes=minutes), failures=minutes % 5))
+        problem = ServedVersion(version=3, servable="0" * 64, state="failed", problem=HOSTILE)
+        ready = ServedVersion(version=2, servable="0" * 64, state="ready", waiting=7, shed=2)
+        made.platform.watch.beat(Beat(gateway="web1:4711", at=now.isoformat(), lines={"topics": (ready, problem)}))
+        state = {"revision": 9, "roles": {"production": 2}, "rollout": None}
+        body = {"from": 3, "to": 2, "reason": HOSTILE, **state}
+        made.platform.ledger.append("rolled_back", "topics", actor=HOSTILE, key="hostile", body=body)
+        yield made
+
+
+def opened_page(gateway: Gateway, path: str) -> Page:
+    with gateway.client("admin", headers=PAGE) as client:
+        return Page(client.get(path.replace("{decision}", asked(gateway))).text)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_page_is_whole_labelled_and_from_one_place(watched_gateway: Gateway, path: str) -> None:
+    page = opened_page(watched_gateway, path)
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    assert len(page.all("h1")) == 1
+    assert [each.tag for each in page.all("header", "nav", "main") if each.tag in ("nav", "main")] == ["nav", "main"]
+    assert page.elements[0].attributes == {"lang": "en"}
+    assert not page.all("style", "iframe", "object")
+    assert not page.values("style")
+    assert not [name for each in page.elements for name in each.attributes if name.startswith("on")]
+    assert all(value.startswith(("/static/", "data:,", "/review/")) for value in page.values("src"))
+    assert page.all("link")[0].attributes["href"] == "data:,"
+    labelled = {each.attributes.get("for") for each in page.all("label")}
+    assert all(
+        each.attributes.get("type") == "hidden" or each.attributes.get("id") in labelled
+        for each in page.all("input", "textarea", "select")
+    )
+    assert all(each.attributes.get("alt") for each in page.all("img"))
+    assert all(each.attributes.get("aria-label") or each.attributes.get("aria-hidden") for each in page.all("svg"))
+    assert set(page.values("aria-labelledby")) <= set(ids)
+    assert "7 * 7" in page.text or "{{" not in page.text
+
+
+@pytest.mark.parametrize("path", ["/", "/lines/topics", "/lines/topics/versions"])
+def test_hostile_names_are_text(watched_gateway: Gateway, path: str) -> None:
+    page = opened_page(watched_gateway, path)
+    assert {str(each.attributes.get("src")).split("?")[0] for each in page.all("script")} == {"/static/live.js"}
+    assert not page.all("img")
+    assert "<script>alert(1)</script>" in page.text
+
+
+def test_the_first_page_says_how_each_line_does(watched_gateway: Gateway) -> None:
+    text = opened_page(watched_gateway, "/").text
+    for said in (
+        "web1:4711", "Version 2 serves, health 0.98", "7 requests wait", "2 were refused for overload", "healthy",
+        "1 of 3 signals within their limits", "too few requests to say", "21 ms", "cannot serve version 3",
+        "Batch", "a person is asked", "pending review", "1 question waits for a person",
+    ):  # fmt: skip
+        assert said in text.replace(" ,", ","), said
+
+
+def test_the_page_of_a_line_has_score_and_gates_and_draws_them_over_time(watched_gateway: Gateway) -> None:
+    page = opened_page(watched_gateway, "/lines/topics")
+    assert "Score 0.98 = 0.4 × connection 1.00 + 0.4 × errors 0.97 + 0.2 × latency 0.96" in page.text
+    drawn_charts = [each.attributes.get("aria-label") for each in page.all("svg")]
+    assert len(drawn_charts) == 4
+    assert any(str(says).startswith("Health score of each version") for says in drawn_charts)
+    assert "beyond 1000" in page.text
+
+
+def test_a_platform_without_lines_or_versions_says_what_to_do(tmp_path: Path) -> None:
+    empty = make_platform(tmp_path / "empty")
+    line = baseline_line(tmp_path)
+    with gateway_of(empty, line, engine=IdleEngine()) as made, made.client("viewer", headers=PAGE) as client:
+        assert "No lines yet" in client.get("/").text
+        assert "Nothing waits for you" in client.get("/review").text
+    fresh = make_platform(tmp_path / "fresh", lines=lambda: [line])
+    with gateway_of(fresh, line, engine=IdleEngine()) as made, made.client("viewer", headers=PAGE) as client:
+        assert "mlops submit topics PATH" in client.get("/").text
+        assert "Nothing serves yet" in client.get("/lines/topics").text
+        assert "No version yet" in client.get("/lines/topics/versions").text
+
+
+def test_style_and_script_are_kept_by_browsers_and_change_their_address_when_they_change(seen_gateway: Gateway) -> None:
+    page = opened_page(seen_gateway, "/")
+    with seen_gateway.client("viewer") as client:
+        for address in (page.all("link")[1].attributes["href"], page.all("script")[0].attributes["src"]):
+            answer = client.get(str(address))
+            assert answer.status_code == 200
+            assert "immutable" in answer.headers["cache-control"]
+        assert client.get("/static/..%2f..%2fwiring.py").status_code == 404
+        assert client.get("/static/login.html").status_code == 404
+
+
+points = st.lists(st.tuples(st.floats(0, 1e6), st.floats(-1e6, 1e9)), min_size=1, max_size=600)
+
+
+@given(points, st.booleans(), st.floats(1e-6, 1e6))
+def test_a_chart_stays_in_its_frame_and_keeps_its_last_point_and_its_peak(
+    made: list[tuple[float, float]], logarithmic: bool, limit: float
+) -> None:
+    made = sorted(made)
+    chart = drawn("t", [Series(name="a", colour=1, points=tuple(made))], says="s", across="x",
+                  limits=[Limit(name="l", value=limit)], logarithmic=logarithmic)  # fmt: skip
+    assert isinstance(chart, Drawn)
+    places = [tuple(map(float, each.split())) for each in chart.lines[0][2].removeprefix("M").split(" L")]
+    assert all(chart.left <= x <= chart.right and chart.top <= y <= chart.bottom for x, y in places)
+    assert places[-1] == chart.dots[0][1:]
+    assert min(y for _, y in places) >= chart.top
+    assert all(chart.top - 0.1 <= each.at <= chart.bottom + 0.1 for each in (*chart.up, *chart.limits))
+    assert chart.rows
+    peak = max(y for _, y in made)
+    highest = Series(name="b", colour=2, points=((made[0][0], peak),))
+    both = drawn("t", [Series(name="a", colour=1, points=tuple(made)), highest], says="s", across="x",
+                 limits=[Limit(name="l", value=limit)], logarithmic=logarithmic)  # fmt: skip
+    assert both is not None
+    assert min(y for _, y in places) == pytest.approx(both.dots[1][2], abs=0.11)
+
+
+def test_nothing_is_drawn_of_nothing() -> None:
+    assert drawn("t", [Series(name="a", colour=1, points=())], says="s", across="x") is None
+
+
+def test_every_kind_of_entry_that_the_platform_writes_is_told_as_a_sentence() -> None:
+    written = set()
+    for path in Path(reports.__file__).parent.rglob("*.py"):
+        written |= set(re.findall(r"ledger\.append\(\s*\"([a-z_]+)\"", path.read_text(encoding="utf-8")))
+    assert {"submitted", "quarantined", "retired"} <= written
+    for kind in (*sorted(written), "something_new"):
+        entry = LedgerEntry(sequence=1, kind=kind, line="topics", batch_id="b", actor="ann", body={},
+                            at="2026-01-01T00:00:00+00:00", previous="0" * 64, hash="1" * 64)  # fmt: skip
+        said = told(entry).text
+        assert said.endswith("."), kind
+        assert "{" not in said, kind
+
+
+TOKEN = re.compile(r"--([\w-]+): (#[0-9a-f]{3,6})")
+TEXTS = [
+    *((ink, on) for ink in ("ink", "soft", "accent", "good", "bad", "warn") for on in ("page", "card", "note")),
+    ("synthetic", "tint"), ("on-accent", "accent"), ("on-danger", "danger"), ("danger", "card"),
+]  # fmt: skip
+MARKS = [("field", "card"), ("field", "page"), *((f"c{at}", "card") for at in range(1, 7))]
+
+
+def tokens(dark: bool) -> dict[str, str]:
+    css = (Path(reports.__file__).parent / "page.css").read_text() + (
+        Path(pages.__file__).parent / "style.css"
+    ).read_text()
+    found: dict[str, str] = {}
+    for block in re.findall(r"(@media \(prefers-color-scheme: dark\) \{ )?:root \{(.*?)\}", css, re.DOTALL):
+        if dark or not block[0]:
+            found |= dict(TOKEN.findall(block[1]))
+    return found
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of WCAG 2.2 of '#rgb' or '#rrggbb'."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * each for each in colour[1:])
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(first: str, second: str) -> float:
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_tokens_have_the_contrast_of_wcag_aa(dark: bool) -> None:
+    colours = tokens(dark)
+    poor = [
+        (ink, on, round(contrast(colours[ink], colours[on]), 2))
+        for pairs, least in ((TEXTS, 4.5), (MARKS, 3.0))
+        for ink, on in pairs
+        if contrast(colours[ink], colours[on]) < least
+    ]
+    assert poor == []
