@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import yaml
 from dotenv import dotenv_values
 from jinja2 import Environment, StrictUndefined, TemplateError
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mlops_assets import families
@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     tracking_ui: str = Field(default="http://127.0.0.1:5000", description="Where people open MLflow's pages")
     dagster_ui: str = Field(default="http://127.0.0.1:3000", description="Where people, and the gateway, reach Dagster")
     gateway_url: str = Field(default="http://127.0.0.1:8000", description="Where clients reach the gateway")
+    api_key: SecretStr | None = Field(default=None, description="Key that the Python client calls the gateway with")
     checkpoints_url: str = Field(
         default_factory=lambda data: f"sqlite:///{data['home']}/checkpoints.db",
         description="Address of the decision agent's checkpoints",
