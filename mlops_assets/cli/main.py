@@ -17,9 +17,12 @@ from mlops_assets.cli import (
     quarantine,
     reports,
     reviews,
+    rollouts,
     serve,
+    train,
     up,
     versions,
+    why,
 )
 from mlops_assets.cli.output import fail
 from mlops_assets.core.errors import PlatformError
@@ -42,9 +45,16 @@ app.command("show")(batches.show)
 app.command("status")(batches.status)
 app.command("report")(reports.report)
 app.command("compare")(compare.compare)
+app.command("why")(why.why)
+app.command("train")(train.train)
 app.command("versions")(versions.versions)
 app.command("lineage")(versions.lineage)
+app.command("deploy")(rollouts.deploy)
+app.command("advance")(rollouts.advance)
+app.command("promote")(rollouts.promote)
 app.command("rollback")(versions.rollback)
+app.command("retire")(rollouts.retire)
+app.command("served")(rollouts.served)
 app.command("rebaseline")(versions.rebaseline)
 app.command("serve")(serve.serve)
 app.command("export")(exports.export)
