@@ -23,6 +23,7 @@ class Target:
     path: str
     role: AccessRole
     parameters: Mapping[str, Any]
+    app: ASGIApp | None = None  # that answers it, where no more of FastAPI is needed
 
 
 class DirectRoute(APIRoute):
@@ -65,7 +66,8 @@ class RouteTable:
             match, found = route.matches(scope)
             if match is Match.NONE:
                 continue
-            target = Target(name, role, found.get("path_params", {}))
+            direct = route.app if isinstance(route, DirectRoute) else None
+            target = Target(name, role, found.get("path_params", {}), direct)
             if match is Match.FULL:
                 return target
             partly = partly or Target(name, "viewer", target.parameters)

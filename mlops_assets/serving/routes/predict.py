@@ -10,7 +10,6 @@ from base64 import b64decode
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, JsonValue
 from starlette.types import Receive, Scope, Send
 
@@ -20,6 +19,7 @@ from mlops_assets.serving.access import Caller, requires
 from mlops_assets.serving.answering import Answer
 from mlops_assets.serving.answers import RETRY_SECONDS, error_body, status_of
 from mlops_assets.serving.frames import Blob
+from mlops_assets.serving.routing import DirectRoute
 from mlops_assets.serving.strict import strict_json
 
 MOST_INPUTS = 1_000  # of one request, and never more than may wait for the line's model
@@ -98,23 +98,16 @@ async def predict(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": document})
 
 
-class PredictRoute(APIRoute):
-    """A documented route whose requests go straight to `predict`."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.app = predict
-
-
-router = APIRouter(tags=["predict"], route_class=PredictRoute)
+router = APIRouter(tags=["predict"], route_class=DirectRoute)
 
 
 @router.post("/v1/lines/{line}/predict", openapi_extra=_REQUEST, name="predict")
+@DirectRoute.answered_by(predict)
 def described(
     line: str, caller: Annotated[Caller, requires("contributor")]
 ) -> PredictionDocument | PredictionsDocument:
     """Answer by the version that serves the caller's user, and remember the prediction under its id."""
-    raise AssertionError("a PredictRoute answers by `predict`; this says what the document says of it")
+    ...
 
 
 async def _body(receive: Receive) -> bytes | None:
