@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from pydantic import JsonValue
+
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Batch, Platform, Sensor
 from mlops_assets.lifecycle.triggering import Why, trigger
@@ -79,7 +81,7 @@ def switch(platform: Platform, line: Line, *, on: bool, actor: str) -> tuple[Sen
     """
     before = platform.orchestrator.sensors(line.line)
     after = platform.orchestrator.switch(line.line, on=on)
-    changed = [new.name for old, new in zip(before, after, strict=True) if old.running != new.running]
+    changed: list[JsonValue] = [new.name for old, new in zip(before, after, strict=True) if old.running != new.running]
     if changed:
         platform.ledger.append(
             "switched", line.line, actor=actor, body={"on": on, "sensors": changed}, key=f"switched:{uuid.uuid4().hex}"

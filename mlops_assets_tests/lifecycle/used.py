@@ -38,7 +38,7 @@ def report(platform: Platform, line: Line, events: Sequence[Event]) -> None:
     assert all(each.status == "stored" for each in collect(platform, line, events))
 
 
-def use(platform: Platform, line: Line, *, seed: int = 1, items: int = 120, users: int = 12) -> list[Row]:
+def use(platform: Platform, line: Line, *, seed: int = 1, items: int = 120, users: int = 10) -> list[Row]:
     """Predict texts, each by one of `users`, and correct every one; return the texts."""
     rows = texts(seed, items)
     names = [f"p{seed}-{at}" for at in range(items)]
