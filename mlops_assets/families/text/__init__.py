@@ -91,7 +91,7 @@ class Text:
 
     def refuse(self, input: Path | JsonValue, config: BaseModel) -> str:
         """Refuse what is no text, is empty or too long, or holds control characters."""
-        from mlops_assets.families.text.rules import refuse
+        from mlops_assets.families.text.predictable import refuse
 
         return refuse(input, _own(config))
 

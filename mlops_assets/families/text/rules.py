@@ -8,20 +8,15 @@ Nearly all rows of nearly all files pass nearly all rules, so each begins with a
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import JsonValue
 
-from mlops_assets.core.rows import half_character
 from mlops_assets.families.text.config import Config
-from mlops_assets.families.text.findings import refusal
+from mlops_assets.families.text.predictable import UNSEEN
 
 _FORMULA = r"^[=+@-][A-Za-z][A-Za-z0-9_.]*[(|!]"
-_UNSEEN = "\x80-\x9f\u202a-\u202e\u2066-\u2069"
-_CONTROLS = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f{_UNSEEN}]")
 _DAMAGED = r"[ÃÂ][\x{80}-\x{BF}]|â[€\x{80}-\x{BF}]|Ã[©¨¡³±¼¶¤]|\x{FFFD}"
 _MAIL = r"[\w.+-]+@[\w-]+\.\w{2,}"
 _PHONE = r"(^|[^\w.,])\+?\(?\d[\d ()/-]{6,18}\d($|[^\w])"
@@ -46,20 +41,6 @@ def dropped(text: pa.StringArray, config: Config) -> dict[str, np.ndarray]:
     }
 
 
-def refuse(input: Path | JsonValue, config: Config) -> str:
-    """Return why a message cannot be predicted, "" if it can."""
-    if not isinstance(input, str):
-        return refusal("TXT003", "the input must be a text")
-    if half_character(input):
-        return refusal("TXT004", "half of a surrogate pair")
-    text = input.strip()
-    if _CONTROLS.search(text):
-        return refusal("TXT005")
-    if not text:
-        return refusal("TXT010")
-    return refusal("TXT012", f"{len(text)} characters") if len(text) > config.max_chars else ""
-
-
 def damaged(text: pa.StringArray) -> np.ndarray:
     """Return which messages hold letters that a wrong encoding made ('Ã©' for 'é')."""
     return _where(_wide(text), text, _regex(_DAMAGED))
@@ -80,7 +61,7 @@ def _control(text: pa.StringArray) -> np.ndarray:
     found = found[~np.isin(data[found], (9, 10, 13))]
     rows = np.zeros(len(text), bool)
     rows[np.searchsorted(offsets, found, "right") - 1] = True
-    return rows | _where(_wide(text), text, _regex(f"[{_UNSEEN}]"))
+    return rows | _where(_wide(text), text, _regex(f"[{UNSEEN}]"))
 
 
 def _holding(text: pa.StringArray, byte: int) -> np.ndarray:
