@@ -16,7 +16,7 @@ from mlops_assets.serving.access import Caller, requires
 from mlops_assets.serving.asked import line_of, platform_of
 
 GATEWAY_SECONDS = 10  # since which a gateway must have said something to count as one that runs
-SETTINGS = ("collection", "triggers", "release", "monitoring", "serving")
+SETTINGS = ("config", "policy", "collection", "triggers", "release", "monitoring", "serving")
 
 router = APIRouter(tags=["status"])
 

@@ -1,0 +1,295 @@
+"""A product's way to the platform over HTTP, with the calls of source 004.
+
+    pipeline = get_pipeline()
+    pipeline.collect_feedback({"rating": 5, "type": "chord_progression", "notes": "Great progression!"})
+    pipeline.predict("intent", {"text": "play something calm"}, user="ann")
+
+Errors are the platform's own (core/errors.py), each a sentence. A call is repeated only where that can do no harm:
+events carry an id that is made here, and what was refused for load was not done.
+"""
+
+import base64
+import functools
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from mlops_assets import wiring
+from mlops_assets.core.errors import (
+    Busy,
+    ConfigError,
+    Forbidden,
+    NotFound,
+    PlatformError,
+    Refused,
+    Stale,
+    Unavailable,
+    UsageError,
+)
+from mlops_assets.core.events import new_event_id
+
+ATTEMPTS = 5
+FIRST_WAIT_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 10.0
+NOT_DONE = (429, 503)  # the gateway did nothing: any call may be repeated
+ERRORS: dict[int, type[PlatformError]] = {
+    401: ConfigError,
+    403: Forbidden,
+    404: NotFound,
+    409: Refused,
+    413: UsageError,
+    415: UsageError,
+    422: UsageError,
+    429: Busy,
+    503: Busy,
+}
+CODES: dict[str, type[PlatformError]] = {"stale": Stale, "unavailable": Unavailable}
+# Where a line's YAML says on the server what 004 has as a setting of the client.
+ON_SERVER: dict[str, tuple[str, ...]] = {
+    "collect_controller_data": ("collection", "collect_controller_data"),
+    "collect_feedback": ("collection", "collect_feedback"),
+    "data_retention_days": ("collection", "data_retention_days"),
+    "auto_retrain": ("triggers", "auto_retrain"),
+    "retrain_threshold": ("triggers", "retrain_threshold"),
+    "retrain_interval_hours": ("triggers", "retrain_interval_hours"),
+    "min_eval_samples": ("policy", "gates", "min_golden_items"),
+    "eval_metrics": ("config", "eval_metrics"),
+    "auto_deploy": ("policy", "auto_deploy"),
+    "deployment_rollback": ("release", "deployment_rollback"),
+    "canary_percentage": ("release", "canary_percentage"),
+    "health_check_interval_seconds": ("monitoring", "health_check_interval_seconds"),
+    "health_alert_threshold": ("monitoring", "health_alert_threshold"),
+    "track_latency": ("monitoring", "track_latency"),
+    "track_accuracy": ("monitoring", "track_accuracy"),
+    "track_user_satisfaction": ("monitoring", "track_user_satisfaction"),
+}
+log = logging.getLogger(__name__)
+
+
+class PipelineConfig(BaseModel):
+    """Where the gateway is, and source 004's settings with its defaults.
+
+    Those of 004 are set in the line's YAML, on the server. One that is given here is compared with it, and a difference
+    is told (`Pipeline.differences`, and once in the log); nothing on the server changes. Switching a collection off
+    here stops it at the client, too.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str | None = Field(default=None, description="Address of the gateway; default: MLOPS_GATEWAY_URL")
+    key: str | None = Field(default=None, repr=False, description="Key of the caller; default: MLOPS_API_KEY")
+    line: str = Field(default="preference", description="The line that 004's calls are about")
+    timeout_seconds: float = Field(default=30, gt=0, description="Seconds for one attempt")
+
+    collect_controller_data: bool = True
+    collect_feedback: bool = True
+    data_retention_days: int = 90
+    auto_retrain: bool = True
+    retrain_threshold: int = 50
+    retrain_interval_hours: float = 24
+    min_eval_samples: int = 100
+    eval_metrics: tuple[str, ...] = ("accuracy", "precision", "recall", "f1_score")
+    auto_deploy: bool = False
+    deployment_rollback: bool = True
+    canary_percentage: float = 0.1
+    health_check_interval_seconds: float = 60
+    health_alert_threshold: float = 0.8
+    track_latency: bool = True
+    track_accuracy: bool = True
+    track_user_satisfaction: bool = True
+
+
+def get_pipeline(config: PipelineConfig | None = None) -> "Pipeline":
+    """Return the pipeline of a configuration, one for each; ConfigError without a key."""
+    return _pipeline(config or PipelineConfig())  # pyright: ignore[reportArgumentType] - frozen, so it has a hash
+
+
+@functools.cache
+def _pipeline(config: PipelineConfig) -> "Pipeline":
+    return Pipeline(config)
+
+
+class Pipeline:
+    """The platform as a client sees it; threads may share one."""
+
+    def __init__(self, config: PipelineConfig) -> None:
+        settings = wiring.settings()
+        key = config.key or (settings.api_key.get_secret_value() if settings.api_key else "")
+        if not key:
+            raise ConfigError("The client has no key.", "Set MLOPS_API_KEY; `mlops keys add NAME` makes one.")
+        self.config = config
+        self.url = (config.url or settings.gateway_url).rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=config.timeout_seconds
+        )
+        self._compared = not config.model_fields_set & ON_SERVER.keys()
+
+    def __enter__(self) -> "Pipeline":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; `get_pipeline` makes a new one afterwards."""
+        self._http.close()
+        _pipeline.cache_clear()
+
+    def start(self) -> dict[str, Any]:
+        """Switch the line's sensors on (admin)."""
+        return self._call("POST", "/pipeline/start", safe=True, params={"line": self.config.line})
+
+    def stop(self) -> dict[str, Any]:
+        """Switch the line's sensors off (admin); predictions go on."""
+        return self._call("POST", "/pipeline/stop", safe=True, params={"line": self.config.line})
+
+    def status(self) -> dict[str, Any]:
+        """Return what the platform does now (viewer): `lines`, `gateways`, `running`."""
+        return self._call("GET", "/pipeline/status", safe=True)
+
+    def collect_controller_data(self, data: Mapping[str, JsonValue]) -> dict[str, Any]:
+        """Report a use (contributor); the receipt that comes back says it would survive a power cut."""
+        return self._collect("data", data, wanted=self.config.collect_controller_data)
+
+    def collect_feedback(self, data: Mapping[str, JsonValue]) -> dict[str, Any]:
+        """Report a rating of 1 to 5 (contributor); the receipt says it would survive a power cut."""
+        return self._collect("feedback", data, wanted=self.config.collect_feedback)
+
+    def collect(self, line: str, events: Sequence[Mapping[str, JsonValue]]) -> list[dict[str, Any]]:
+        """Report events of any kind, each with its `kind` (contributor); return a receipt for each, in order."""
+        if not events:
+            return []
+        return self._call("POST", f"/v1/lines/{line}/events", safe=True, json=[_identified(each) for each in events])[
+            "receipts"
+        ]
+
+    def train_model(self, model_type: str = "preference") -> dict[str, Any]:
+        """Start a training of a line, or of a family's lines, on what was collected (admin).
+
+        Refused says why none can start.
+        """
+        return self._call("POST", "/pipeline/train", params={"model_type": model_type})
+
+    def evaluate_model(self, model_version: int) -> dict[str, Any]:
+        """Return the scores of a version as it was evaluated (viewer): `metrics`, and `scores` with intervals."""
+        return self._call("GET", f"/v1/lines/{self.config.line}/versions/{model_version}/evaluation", safe=True)
+
+    def deploy_model(
+        self, model_version: int, *, canary: bool = True, reason: str = "deployed by a client"
+    ) -> dict[str, Any]:
+        """Let a version serve, step by step or at once (admin); return the line's pointer."""
+        wish = {"version": model_version, "strategy": "canary" if canary else "replace", "reason": reason}
+        return self._call("POST", f"/v1/lines/{self.config.line}/deploy", json=wish)
+
+    def check_controller_health(self) -> dict[str, Any]:
+        """Return the line's health now (viewer): `score`, `status`, `issues`, `recommendations`, `signals`."""
+        return self._call("GET", "/pipeline/health", safe=True, params={"line": self.config.line})
+
+    def get_health_summary(self) -> dict[str, Any]:
+        """Return a summary of the line's health (viewer)."""
+        return self._call("GET", "/pipeline/health/summary", safe=True, params={"line": self.config.line})
+
+    def get_health_history(self, hours: float = 24) -> Any:
+        """Return the line's samples of health, oldest first (viewer)."""
+        return self._call(
+            "GET", "/pipeline/health/history", safe=True, params={"line": self.config.line, "hours": hours}
+        )
+
+    def predict(self, line: str, input: JsonValue | bytes, *, user: str | None = None) -> dict[str, Any]:
+        """Ask a line's model (contributor): `prediction_id`, `version`, `arm`, `output`; bytes are a media file."""
+        return self._call("POST", f"/v1/lines/{line}/predict", json={"input": _sent(input)} | _of(user))
+
+    def predict_many(
+        self, line: str, inputs: Sequence[JsonValue | bytes], *, user: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Ask for several inputs at once, all or none of which are answered, in order."""
+        asked = {"inputs": [_sent(each) for each in inputs]} | _of(user)
+        return self._call("POST", f"/v1/lines/{line}/predict", json=asked)["predictions"]
+
+    def differences(self) -> list[str]:
+        """Return a sentence for each setting that was given here and is another one in the line's YAML (viewer)."""
+        self._compared = True
+        lines = self._call("GET", "/pipeline/status", safe=True, params={"line": self.config.line})["lines"]
+        settings = lines[self.config.line]["settings"]
+        found = []
+        for name in sorted(self.config.model_fields_set & ON_SERVER.keys()):
+            wanted, path = getattr(self.config, name), ON_SERVER[name]
+            there = functools.reduce(lambda at, key: at.get(key) if isinstance(at, dict) else None, path, settings)
+            if (list(wanted) if isinstance(wanted, tuple) else wanted) != there:
+                found.append(
+                    f"{name} is {wanted!r} here and {there!r} on the server, which counts: "
+                    f"set {'.'.join(path)} in the YAML of {self.config.line}."
+                )
+        return found
+
+    def _collect(self, what: str, data: Mapping[str, JsonValue], *, wanted: bool) -> dict[str, Any]:
+        if not wanted:
+            return {"status": "off", "problem": "this client's configuration does not collect it"}
+        path = f"/pipeline/collect/{what}"
+        return self._call("POST", path, safe=True, params={"line": self.config.line}, json=_identified(data))
+
+    def _call(self, method: str, path: str, *, safe: bool = False, **request: Any) -> Any:
+        if not self._compared:
+            self._compare()
+        for attempt in range(ATTEMPTS):
+            last = attempt == ATTEMPTS - 1
+            try:
+                response = self._http.request(method, path, **request)
+            except httpx.ConnectError as error:  # nothing was sent
+                failure: Exception = error
+            except httpx.TransportError as error:
+                failure = error
+                last = last or not safe
+            else:
+                if response.status_code not in NOT_DONE or last:
+                    return _result(response)
+                _wait(attempt, response.headers.get("Retry-After"))
+                continue
+            if last:
+                raise Unavailable(
+                    f"No gateway answers at {self.url}: {str(failure) or type(failure).__name__}.",
+                    "Start one with `mlops serve`, or set MLOPS_GATEWAY_URL.",
+                ) from failure
+            _wait(attempt, None)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _compare(self) -> None:
+        for sentence in self.differences():
+            log.warning(sentence)
+
+
+def _identified(event: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    return {"event_id": new_event_id(), **event}
+
+
+def _sent(value: JsonValue | bytes) -> JsonValue:
+    return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+
+
+def _of(user: str | None) -> dict[str, JsonValue]:
+    return {} if user is None else {"user": user}
+
+
+def _result(response: httpx.Response) -> Any:
+    if response.is_success:
+        return response.json()
+    try:
+        problem = response.json()["error"]
+        code, message = problem["code"], problem["message"]
+    except (ValueError, KeyError, TypeError):
+        code, message = "", f"The gateway answered {response.status_code}."
+    if response.status_code == 401:
+        raise ConfigError("The gateway refuses this client's key.", "Set MLOPS_API_KEY to one that counts.")
+    raise CODES.get(code, ERRORS.get(response.status_code, PlatformError))(message)
+
+
+def _wait(attempt: int, retry_after: str | None) -> None:
+    """Wait as long as the server says, else twice as long as the time before."""
+    seconds = FIRST_WAIT_SECONDS * 2**attempt
+    if retry_after is not None and retry_after.isdigit():
+        seconds = float(retry_after)
+    time.sleep(min(seconds, LONGEST_WAIT_SECONDS))
