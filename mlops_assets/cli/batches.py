@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from mlops_assets.cli import progress
+from mlops_assets.cli import progress, rollouts
 from mlops_assets.cli.context import BatchId, LineName, actor, batch_id, line, platform
 from mlops_assets.cli.output import Exit, Json, answer, console, table
 from mlops_assets.core.errors import NotFound, UsageError
@@ -187,4 +187,6 @@ def _end(chosen: Line, known: str, extra: dict[str, Any] | None = None) -> None:
     answer(document, lambda out: describe(out, document))
     if document["status"] == "PENDING_REVIEW":
         console.print(f"next: mlops reviews approve|reject {document['decision_id'][:12]} --reason TEXT", markup=False)
+    if document["deployment_status"] == "CANARY":
+        console.print(rollouts.under_way(platform().versions.pointer(chosen.line)), markup=False)
     raise typer.Exit(exit_code(document))

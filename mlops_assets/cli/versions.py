@@ -13,14 +13,14 @@ from mlops_assets.lifecycle import rebasing, release, status
 def versions(name: LineName, json: Json = False) -> None:
     """List a line's versions and the roles they hold."""
     rows = status.versions(platform(), line(name))
-    columns = ("version", "roles", "batch_id", "decision_id", "digest", "deployed_at")
+    columns = ("version", "roles", "share", "state", "strategy", "batch_id", "decision_id", "digest", "deployed_at")
     answer(
         rows,
         lambda out: out.print(
             table(
                 f"Versions of {name}",
                 columns,
-                [[_cell(row[key]) for key in columns] for row in rows],
+                [[_cell(key, row[key]) for key in columns] for row in rows],
             )
         ),
     )
@@ -47,10 +47,10 @@ def lineage(name: LineName, version: Annotated[int, typer.Argument(min=1)], json
 def rollback(
     name: LineName,
     reason: Annotated[str, typer.Option(help="Why; it is written into the ledger.")],
-    to: Annotated[int | None, typer.Option(help="Version to serve again; default: the previous one.")] = None,
+    to: Annotated[int | None, typer.Option(help="Version to serve again; default: the last good one.")] = None,
     json: Json = False,
 ) -> None:
-    """Serve an earlier version again."""
+    """Take a rollout back at once, else serve the last good version, or a named one, again."""
     pointer = release.rollback(platform(), line(name), to=to, reason=reason, actor=actor())
     live = platform().serving.live(name)
     document = {
@@ -59,7 +59,7 @@ def rollback(
         "revision": pointer.revision,
         "serving": live and live.model_dump(mode="json"),
     }
-    answer(document, lambda out: out.print(f"{name} serves v{pointer.roles['production']} again."))
+    answer(document, lambda out: out.print(f"{name} serves v{pointer.roles['production']} to all users again."))
     console.print(f"[dim]ledger: rolled_back by {actor()}[/]")
 
 
@@ -85,5 +85,7 @@ def _short(value: object) -> object:
     return value[:12] if isinstance(value, str) and len(value) == 64 else value
 
 
-def _cell(value: object) -> object:
+def _cell(column: str, value: object) -> object:
+    if column == "share":
+        return f"{value:.0%}" if value else ""
     return ", ".join(value) if isinstance(value, list) else _short(value)

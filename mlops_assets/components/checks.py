@@ -11,6 +11,7 @@ from mlops_assets.core.records import (
     AssetRecord,
     CandidateModel,
     Decision,
+    DeployedVersion,
     EvalReport,
     ValidatedData,
 )
@@ -103,18 +104,25 @@ def serves_the_judged_bytes(line: Line) -> dg.AssetChecksDefinition:
 
     @dg.asset_check(
         asset=dg.AssetKey([line.line, "deployed_version"]),
-        description="What serves is, byte for byte, what was judged",
+        description="What serves, to all users or to some, is byte for byte what was judged",
     )
     def serves_the_judged_bytes(
         context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.AssetCheckResult:
-        decision = platform.records.get(line.line, context.run.tags["dagster/partition"], "decision")
+        batch_id = context.run.tags["dagster/partition"]
+        decision = platform.records.get(line.line, batch_id, "decision")
+        deployed = platform.records.get(line.line, batch_id, "deployed_version")
         judged = decision.evidence.candidate if isinstance(decision, Decision) else None
-        pointed = platform.serving.live(line.line)
-        live = pointed and next((each.servable for each in pointed.arms if each.servable == judged), None)
-        waits = line.hub is not None and not line.hub.serve_before_published and judged != live
-        if waits and status.status(platform, line, context.run.tags["dagster/partition"]) == "PENDING_PUBLISH":
-            return dg.AssetCheckResult(passed=True, metadata={"judged": str(judged), "serves": "once the Hub has it"})
-        return dg.AssetCheckResult(passed=judged == live, metadata={"judged": str(judged), "serves": str(live)})
+        version = deployed.version if isinstance(deployed, DeployedVersion) else None
+        live = platform.serving.live(line.line)
+        arm = next((each for each in live.arms if each.version == version), None) if live else None
+        state = status.deployment_status(platform, line, batch_id)
+        metadata = {"judged": str(judged), "serves": arm.servable if arm else "no", "status": str(state)}
+        if arm is None:
+            waits = line.hub is not None and not line.hub.serve_before_published and state == "PENDING_PUBLISH"
+            return dg.AssetCheckResult(passed=waits, metadata=metadata)
+        platform.store.folder(arm.servable)
+        metadata |= {"as": arm.role, "share of users": f"{arm.share:.0%}"}
+        return dg.AssetCheckResult(passed=arm.servable == judged, metadata=metadata)
 
     return serves_the_judged_bytes

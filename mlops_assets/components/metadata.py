@@ -24,6 +24,7 @@ from mlops_assets.core.records import (
     RawBatch,
     ValidatedData,
 )
+from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.decide.page import write_decision_page
 from mlops_assets.lifecycle.history import batch_findings
 from mlops_assets.lifecycle.line_report import write_line_page
@@ -161,10 +162,13 @@ def _(record: Decision, platform: Platform, line: Line) -> Metadata:
 
 @describe.register
 def _(record: DeployedVersion, platform: Platform, line: Line) -> Metadata:
+    now = next(each for each in status.versions(platform, line) if each["version"] == record.version)
     return {
         "version": record.version,
         "previous version": record.previous_version or "none",
-        "status": record.status,
+        "strategy": now["strategy"],
+        "share of users": f"{now['share']:.0%}",
+        "status": status.deployment_status(platform, line, record.batch_id) or record.status,
         "servable": record.servable,
         "decision id": record.decision_id,
         "card": dg.MetadataValue.md(platform.store.read_bytes(record.card).decode()),

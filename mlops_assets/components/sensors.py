@@ -123,6 +123,12 @@ def _improve(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
     ) -> dg.SensorResult | dg.SkipReason:
         if launches.in_progress(context.instance, line):
             return dg.SkipReason(f"A run of {line.line} is in progress.")
+        rollout = platform.versions.pointer(line.line).rollout
+        if rollout is not None:
+            return dg.SkipReason(
+                f"Version {rollout.version} of {line.line} is being rolled out to {rollout.share:.0%} of users; the "
+                "next batch waits until that is promoted or rolled back."
+            )
         all_ended, step = next_step(platform, line, context.instance, after=int(context.cursor or 0))
         if step is None:
             return dg.SensorResult(
@@ -142,8 +148,10 @@ def next_step(
     """Return the first batch, in order of arrival, that can be carried further: its id, stage and assets to make.
 
     None while a batch that came earlier is being checked: what a line learns must not depend on how fast that goes.
-    The first value is a sequence number up to which all batches have ended; pass it as `after` the next time.
+    The first value is a sequence number up to which all batches have ended; pass it as `after` the next time. A stage
+    is launched once for each move of the line's pointer: what a rollout stopped goes on when it has ended.
     """
+    revision = platform.versions.pointer(line.line).revision
     all_ended, gap = after, False
     for batch in platform.batches.list(line.line):
         if batch.sequence <= after:
@@ -156,10 +164,10 @@ def next_step(
         decision, validated = made["decision"], made["validated_data"]
         if isinstance(decision, Decision):
             if not decision.pending:
-                return all_ended, (batch.batch_id, f"settle-{decision.digest[:12]}", SETTLE)
+                return all_ended, (batch.batch_id, f"settle-{decision.digest[:12]}-{revision}", SETTLE)
         elif isinstance(validated, ValidatedData):
             if validated.accepted:
-                return all_ended, (batch.batch_id, "improve", IMPROVE)
+                return all_ended, (batch.batch_id, f"improve-{revision}", IMPROVE)
         elif launches.awaits_intake(batch, line, instance):
             return all_ended, None
     return all_ended, None
@@ -183,6 +191,8 @@ def _failure(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
         failed = failure(context.instance, run.run_id)
         if failed.stale and judge_again(platform, line, batch_id):
             return _request(line, batch_id, f"again-{run.run_id}", CHAIN[CHAIN.index("eval_report") :])
+        if failed.kind == "Busy" and platform.versions.pointer(line.line).rollout is not None:
+            return dg.SkipReason(f"{failed.message} Batch {batch_id} goes on when that has ended.")
         if failed.kind == "Busy":
             return _request(line, batch_id, f"again-{run.run_id}", _chosen(run))
         if failed.operators or ended(platform, line, batch_id):

@@ -3,9 +3,9 @@
 from typing import Any
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports import Platform, Pointer, Version
 from mlops_assets.core.records import DeployedVersion, DeploymentStatus, EvalReport, ValidatedData
-from mlops_assets.lifecycle.guarding import was_rolled_back
+from mlops_assets.lifecycle.guarding import was_released, was_rolled_back
 from mlops_assets.lifecycle.history import Chain, chain
 
 
@@ -87,19 +87,55 @@ def metrics(report: EvalReport | None) -> dict[str, dict[str, Any]]:
 
 
 def versions(platform: Platform, line: Line) -> list[dict[str, Any]]:
-    """Return a line's versions with the roles they hold now, oldest first, as JSON data."""
-    roles = platform.versions.pointer(line.line).roles
+    """Return a line's versions, oldest first, as JSON data: roles, share of users, and state as they are now.
+
+    The state is 'serving', 'rolling out', 'held', 'pending' (numbered and not released yet), 'rolled back', 'retired'
+    or else 'kept'; the strategy is that of its latest way to users.
+    """
+    pointer = platform.versions.pointer(line.line)
+    share, strategies = shares(pointer), _strategies(platform, line)
     return [
         {
             "version": each.version,
             "digest": each.servable,
-            "roles": sorted(role for role, number in roles.items() if number == each.version),
+            "roles": sorted(role for role, number in pointer.roles.items() if number == each.version),
+            "share": share.get(each.version, 0.0),
+            "state": _state(platform, line, pointer, each),
+            "strategy": strategies.get(each.version, "replace"),
             "batch_id": each.batch_id,
             "decision_id": each.decision_id,
             "deployed_at": each.deployed_at,
+            "retired_at": each.retired_at,
         }
         for each in platform.versions.list(line.line)
     ]
+
+
+def shares(pointer: Pointer) -> dict[int, float]:
+    """Return the part of users whom each version answers; nothing before a line serves."""
+    if "production" not in pointer.roles:
+        return {}
+    rollout = pointer.rollout
+    share = rollout.share if rollout else 0.0
+    return {pointer.roles["production"]: 1 - share} | ({rollout.version: share} if rollout else {})
+
+
+def _state(platform: Platform, line: Line, pointer: Pointer, version: Version) -> str:
+    if version.version == pointer.roles.get("production"):
+        return "serving"
+    if pointer.rollout is not None and pointer.rollout.version == version.version:
+        return "held" if pointer.rollout.held else "rolling out"
+    if version.retired_at is not None:
+        return "retired"
+    if was_rolled_back(platform, line, version.version):
+        return "rolled back"
+    return "kept" if was_released(platform, line, version) else "pending"
+
+
+def _strategies(platform: Platform, line: Line) -> dict[int, str]:
+    entries = [e for kind in ("released", "deployed") for e in platform.ledger.entries(line.line, kind)]
+    entries.sort(key=lambda entry: entry.sequence)
+    return {int(str(e.body["version"])): str(e.body.get("strategy", "replace")) for e in entries}
 
 
 def _deployed(platform: Platform, line: Line, deployed: DeployedVersion) -> DeploymentStatus:

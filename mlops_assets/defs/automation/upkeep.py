@@ -7,7 +7,7 @@ import dagster as dg
 from mlops_assets.components import launches
 from mlops_assets.components.workers import fail_lost_runs
 from mlops_assets.core.ports import Platform
-from mlops_assets.lifecycle import auditing, collecting, release
+from mlops_assets.lifecycle import auditing, collecting, release, retention
 from mlops_assets.lifecycle.reminding import remind
 
 
@@ -15,8 +15,8 @@ from mlops_assets.lifecycle.reminding import remind
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Fails runs whose process is gone, heals half-made releases, delivers alerts, replays MLflow calls, "
-    "reminds people of their reviews and lets those expire that nobody answered, forgets events in time, and reads the "
-    "ledger: all of it at first, then what is new.",
+    "reminds people of their reviews and lets those expire that nobody answered, forgets events in time, retires "
+    "versions that no policy keeps, and reads the ledger: all of it at first, then what is new.",
 )
 def upkeep(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SkipReason:
     """Do one round of upkeep; it launches nothing itself: a line's own sensor settles what has expired."""
@@ -27,8 +27,10 @@ def upkeep(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platf
         context.log.error(f"{problem} {auditing.RESTORE}")
     told = remind(platform, datetime.now(UTC))
     forgotten = collecting.retention(platform, datetime.now(UTC))
+    kept = retention.retention(platform)
     alerts, calls = platform.alerts.deliver(), platform.tracker.reconcile()
     return dg.SkipReason(
         f"{lost} lost runs, {alerts} alerts and {calls} MLflow calls waiting, {len(told.reminded)} reminders, "
-        f"{len(told.expired)} expired reviews, {forgotten} events forgotten."
+        f"{len(told.expired)} expired reviews, {forgotten} events forgotten, "
+        f"{kept.retired} versions retired, {kept.freed / 1e6:.1f} MB freed."
     )
