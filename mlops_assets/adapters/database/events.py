@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from mlops_assets.adapters.database.engine import Database
-from mlops_assets.adapters.database.tables import event_heads, events
+from mlops_assets.adapters.database.tables import events
 from mlops_assets.core.errors import Busy, Corrupt, Unavailable
 from mlops_assets.core.events import Event, Kind, Receipt, StoredEvent, identified, read_event
 
@@ -26,6 +26,12 @@ GATHER_SECONDS = 0.001  # that a group waits for as many callers as the one befo
 ROW_BYTES = 1_024  # what an event takes in memory besides its JSON
 FORGET_EVENTS = 2_000  # that one transaction deletes, so that others wait for milliseconds
 
+# As text, for every commit runs them: building an expression takes SQLAlchemy longer than SQLite its part.
+HEAD = sa.text("SELECT sequence FROM event_heads WHERE line = :line")
+MOVE_HEAD = sa.text(
+    "INSERT INTO event_heads (line, sequence) VALUES (:line, :sequence) "
+    "ON CONFLICT (line) DO UPDATE SET sequence = excluded.sequence"
+)
 # One statement for all rows: a row at a time, SQLite would hand Python's lock back and forth as often, and wait for it.
 INSERT_ON_SQLITE = sa.text(
     "INSERT INTO events (line, sequence, received_at, event_id, kind, body) SELECT :line, :head + 1 + key, :now, "
@@ -104,7 +110,7 @@ class SqlEvents:
     def last(self, line: str) -> int:
         """Return the highest sequence a line has given, 0 for none."""
         with self._database.read() as connection:
-            return _head(connection, line) or 0
+            return _head(connection, line)
 
     def forget_before(self, line: str, time: datetime) -> int:
         """Delete the events received before a time, in steps; return how many. Their ids may be used again."""
@@ -171,15 +177,16 @@ class SqlEvents:
 
         Ids are looked up only if one of them turns out to be there: hardly any is sent twice.
         """
-        now = self._database.now()
+        try:
+            return self._transaction(posts, look_up=False)
+        except exc.IntegrityError:
+            return self._transaction(posts, look_up=True)
+
+    def _transaction(self, posts: Sequence[_Post], *, look_up: bool) -> list[tuple[Receipt, ...]]:
         with self._database.write() as connection:
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
-            try:
-                with connection.begin_nested():
-                    return _insert(connection, posts, now, look_up=False)
-            except exc.IntegrityError:
-                return _insert(connection, posts, now, look_up=True)
+            return _insert(connection, posts, self._database.now(), look_up=look_up)
 
 
 def _insert(connection: sa.Connection, posts: Sequence[_Post], now: str, *, look_up: bool) -> list[tuple[Receipt, ...]]:
@@ -199,12 +206,12 @@ def _insert(connection: sa.Connection, posts: Sequence[_Post], now: str, *, look
 class _Line:
     """One line's part of a transaction."""
 
-    def __init__(self, line: str, head: int | None, known: Mapping[str, Any], now: str) -> None:
+    def __init__(self, line: str, head: int, known: Mapping[str, Any], now: str) -> None:
         self.line = line
         self.now = now
         self.known = dict(known)
         self.head = head
-        self.sequence = head or 0
+        self.sequence = head
         self.new: list[_Written] = []
 
     def take(self, given: Row) -> Receipt:
@@ -232,15 +239,11 @@ class _Line:
             return
         if connection.dialect.name == "sqlite":
             rows = json.dumps([(row.event_id, row.kind, row.body) for row in self.new])
-            given = {"line": self.line, "head": self.head or 0, "now": self.now, "rows": rows}
+            given = {"line": self.line, "head": self.head, "now": self.now, "rows": rows}
             connection.execute(INSERT_ON_SQLITE, given)
         else:
             connection.execute(events.insert(), [row._asdict() for row in self.new])
-        if self.head is None:
-            connection.execute(event_heads.insert().values(line=self.line, sequence=self.sequence))
-        else:
-            moved = event_heads.update().where(event_heads.c.line == self.line)
-            connection.execute(moved.values(sequence=self.sequence))
+        connection.execute(MOVE_HEAD, {"line": self.line, "sequence": self.sequence})
 
 
 class _Written(NamedTuple):
@@ -264,8 +267,8 @@ def _known(connection: sa.Connection, line: str, event_ids: Collection[str]) -> 
     return {row.event_id: row for row in connection.execute(query)}
 
 
-def _head(connection: sa.Connection, line: str) -> int | None:
-    return connection.execute(sa.select(event_heads.c.sequence).where(event_heads.c.line == line)).scalar_one_or_none()
+def _head(connection: sa.Connection, line: str) -> int:
+    return connection.execute(HEAD, {"line": line}).scalar() or 0
 
 
 def _stored(row: Any) -> StoredEvent:
