@@ -92,6 +92,11 @@ class Engine:
         """Return what this gateway follows for a line."""
         return self._lines[line].live
 
+    def process(self, line: str) -> int | None:
+        """Return the number of the process that answers as a line's production, if one does."""
+        model = self._lines[line].routing.production
+        return model and model.pid
+
     def waiting(self) -> dict[str, int]:
         """Return how many inputs of each line wait for a model."""
         return {name: sum(each.waiting for each in line.summary()) for name, line in self._lines.items()}

@@ -32,6 +32,7 @@ class Following:
         self._name = name
         self._alerts = ThreadPoolExecutor(1, "alerts")
         self._challengers: dict[str, tuple[int, str, str]] = {}
+        self._troubles: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -107,8 +108,14 @@ class Following:
 
     def _catch_up(self) -> None:
         """Publish here what another host has moved: the database is the authority, the file follows."""
-        for line in self.lines.values():
-            tried(self._publish, line.line)
+        for name, line in self.lines.items():
+            try:
+                self._publish(line.line)
+                self._troubles.pop(name, None)
+            except Exception as error:
+                if self._troubles.get(name) != str(error):
+                    log.warning("%s does not follow the database: %s", name, error)
+                self._troubles[name] = str(error)
 
     def _publish(self, line: Line) -> None:
         platform = self._platform

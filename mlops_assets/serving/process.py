@@ -35,6 +35,8 @@ class WorkerProcess(asyncio.Protocol):
         self._why = ""
         self._folder = tempfile.TemporaryDirectory(prefix="mlops-model-")
         self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._starting: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
 
     async def start(self, servable: frames.Servable, *, root: Path, seconds: float) -> None:
@@ -54,20 +56,24 @@ class WorkerProcess(asyncio.Protocol):
             raise Ended(self._why)
 
     async def _begin(self, root: Path) -> None:
-        ours, theirs = socket.socketpair()
+        self._socket, theirs = socket.socketpair()
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
-        with theirs:
-            self._process = await asyncio.to_thread(
-                subprocess.Popen,
-                [*COMMAND, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=2,  # what a library prints is no output of the gateway
-                pass_fds=[theirs.fileno()],
-                env=environment,
-                cwd=root,
-                start_new_session=True,
-            )
-        transport, _ = await self.loop.create_connection(lambda: self, sock=ours)
+
+        def started() -> None:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [*COMMAND, str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=2,  # what a library prints is no output of the gateway
+                    pass_fds=[theirs.fileno()],
+                    env=environment,
+                    cwd=root,
+                    start_new_session=True,
+                )
+
+        self._starting = asyncio.ensure_future(asyncio.to_thread(started))
+        await asyncio.shield(self._starting)
+        transport, _ = await self.loop.create_connection(lambda: self, sock=self._socket)
         self._transport = cast(asyncio.Transport, transport)
 
     def exchange(self, parts: Sequence[bytes]) -> "asyncio.Future[list[bytes]]":
@@ -103,8 +109,13 @@ class WorkerProcess(asyncio.Protocol):
 
     async def close(self) -> None:
         """Hang up, and see that it ends."""
+        if self._starting is not None:
+            with suppress(OSError):
+                await self._starting  # a process that is being started while it is closed has to end, too
         if self._transport is not None:
             self._transport.close()
+        elif self._socket is not None:
+            self._socket.close()
         await asyncio.to_thread(self._end)
 
     def _end(self) -> None:

@@ -147,18 +147,19 @@ class ServedModel:
     async def _supervise(self) -> None:
         while True:
             process = WorkerProcess()
+            fit = False
             try:
                 why = await self._serve(process)
+                fit = True
             except (Ended, ValueError) as error:  # ValueError: no sound answer to its golden items
-                self.state = "failed"
                 why = str(error)
             finally:
                 self._process = None
                 await asyncio.shield(process.close())
             self._lost += 1
-            if self._lost >= ATTEMPTS:
-                self.state = "failed"
             self.problem = why
+            if not fit or self._lost >= ATTEMPTS:
+                self.state = "failed"
             self._land(why)
             self._told(self, why)
             if self.state == "failed":

@@ -27,9 +27,9 @@ def platform_with(folder: Path, **changes: object) -> tuple[Platform, Line]:
     return make_platform(folder, compute=InProcess(), lines=lambda: [line]), line
 
 
-def answering(platform: Platform, line: Line, label: str) -> Version:
-    """Add a version that answers every text with one label."""
-    labels = dict.fromkeys(TOPICS, 1.0) | {label: 99.0}
+def answering(platform: Platform, line: Line, label: str, *, weight: float = 99.0) -> Version:
+    """Add a version that answers every text with one label; the same `weight` is the same version."""
+    labels = dict.fromkeys(TOPICS, 1.0) | {label: weight}
     return _added(platform, line, Counts(smoothing=0.1, labels=labels, words={}))
 
 
