@@ -64,8 +64,8 @@ def audio_hashes(pcm: np.ndarray, level: np.ndarray | None = None) -> tuple[str,
 
 
 def _bits(sums: np.ndarray, first: int, last: int) -> bytes:
-    """Return the hash of frames `first` to `last`, from the running sums of their energies by band."""
-    cuts = np.linspace(first, last, SEGMENTS + 1).astype(int)
+    """Return the hash of frames `first` to `last`, from the running sums of their energies by band; 0 for no frames."""
+    cuts = np.linspace(first, max(first, last), SEGMENTS + 1).astype(int)
     energy = np.log(np.diff(sums[cuts], axis=0) + 1.0)
     return np.packbits(np.diff(np.diff(energy, axis=1), axis=0) > 0).tobytes()
 
