@@ -1,4 +1,4 @@
-"""Every prediction becomes an event, off the way of its answer: gathered for 10 ms, stored in one transaction.
+"""Every prediction becomes an event, off the way of its answer: gathered for 50 ms, stored in one transaction.
 
 The watch judges a version by these events alone, so none is lost silently: while the database is away they are kept,
 up to a limit, and what is lost beyond it is counted and told.
@@ -17,7 +17,7 @@ from mlops_assets.core.events import Prediction
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 
-FLUSH_SECONDS = 0.01
+FLUSH_SECONDS = 0.05
 RETRY_SECONDS = 0.5
 TOGETHER = 1_000  # events of one transaction
 MOST_WAITING = 100_000
