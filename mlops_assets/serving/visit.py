@@ -34,7 +34,7 @@ class DoorSettings:
     """What one caller may ask of the gateway, and how slowly."""
 
     requests_per_second: float = 1_000  # of one key
-    failed_keys_per_minute: int = 1_000  # of one address
+    failed_keys_per_minute: int = 5_000  # of one address: 256 bits are not guessed, but logs are filled
     stall_seconds: float = 10  # that a body may stand still
     bytes_per_second: float = 1_000  # that a body has to come with on the whole, after `stall_seconds`
     max_body: int = MEGABYTE  # of routes that do not say otherwise

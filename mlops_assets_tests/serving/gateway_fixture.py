@@ -91,7 +91,7 @@ def gateway_of(platform: Platform, line: Line, **options: Any) -> Iterator[Gatew
         if role in known:
             keys.revoke(platform, role, actor="tests")
     secrets = {role: keys.issue(platform, role, role, days=None, actor="tests")[0] for role in ACCESS}
-    app = build(platform, **options)
+    app = build(platform, **{"access_log": platform.home / "access.log", **options})
     with serving(app) as url:
         yield Gateway(url, app, platform, line, secrets)
 
