@@ -1,0 +1,213 @@
+"""The pages in a real browser: with the keyboard alone, in light and in dark, with and without JavaScript.
+
+Needs a Chromium: where `CI` is set a missing one fails these tests, elsewhere they are skipped and say so.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from mlops_assets_tests.serving.gateway_fixture import Gateway
+from mlops_assets_tests.serving.lived_in import asked, lived_in, own_gateway
+
+__all__ = ["lived_in", "own_gateway"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+MOST_TABS = 60
+AUDIT = Path(__file__).with_name("accessibility.js").read_text(encoding="utf-8")
+FOCUSED = """() => {
+  const focused = document.activeElement, style = getComputedStyle(focused);
+  const text = (focused.getAttribute("aria-label") || focused.textContent).trim();
+  const labels = [...(focused.labels || [])].map((label) => label.textContent).join();
+  return [text || labels, style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0];
+}"""
+
+
+@dataclass
+class Visit:
+    """A page of one person, and everything the browser had to say."""
+
+    page: Page
+    url: str
+    complaints: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+
+    def tab_to(self, name: str) -> None:
+        """Reach a control with the Tab key alone, as somebody without a mouse does; its focus can be seen."""
+        for _ in range(MOST_TABS):
+            self.page.keyboard.press("Tab")
+            focused = self.page.evaluate(FOCUSED)
+            if focused[0].startswith(name):
+                assert focused[1], f"the focus of '{name}' cannot be seen"
+                return
+        raise AssertionError(f"'{name}' cannot be reached with the keyboard")
+
+    def press(self, name: str) -> None:
+        """Reach a control and press Enter."""
+        self.tab_to(name)
+        self.page.keyboard.press("Enter")
+
+    def audited(self) -> None:
+        """Nothing stands in a person's way on this page, at any width; nothing was blocked, or came from elsewhere."""
+        assert self.page.evaluate(AUDIT) == []
+        self.page.set_viewport_size({"width": 320, "height": 700})
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= 320
+        self.page.set_viewport_size({"width": 1280, "height": 900})
+        assert self.complaints == []
+        assert self.elsewhere == []
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None and os.environ.get("CI"):
+        pytest.fail("No Chromium was found, and CI has to try the pages in one. On Debian: apt-get install chromium")
+    if chromium is None:
+        pytest.skip("No Chromium was found: the pages were not tried in a browser. On Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@contextlib.contextmanager
+def visiting(browser: Browser, gateway: Gateway, role: str, **options: Any) -> Iterator[Visit]:
+    """Open the log-in form and pass it, with the keyboard."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+    context.set_default_timeout(20_000)
+    visit = Visit(context.new_page(), gateway.url)
+    visit.page.goto(gateway.url)
+    expect(visit.page.get_by_role("heading", name="Log in")).to_be_visible()
+    assert visit.page.evaluate(AUDIT) == []
+    visit.page.on(
+        "console", lambda said: visit.complaints.append(said.text) if said.type in ("error", "warning") else None
+    )
+    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    visit.page.on(
+        "request",
+        lambda asked: visit.elsewhere.append(asked.url) if not asked.url.startswith((gateway.url, "data:")) else None,
+    )
+    visit.page.keyboard.type(gateway.keys[role])  # pyright: ignore[reportArgumentType]
+    visit.page.keyboard.press("Enter")
+    expect(visit.page.get_by_role("heading", name="Lines", exact=True)).to_be_visible()
+    yield visit
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_reviewer_with_a_keyboard_reads_answers_and_rolls_back(
+    browser: Browser, own_gateway: Gateway, scheme: str
+) -> None:
+    with visiting(browser, own_gateway, "reviewer", color_scheme=scheme) as visit:
+        page = visit.page
+        assert (
+            page.evaluate("getComputedStyle(document.body).backgroundColor")
+            == {
+                "light": "rgb(245, 246, 248)",
+                "dark": "rgb(16, 20, 26)",
+            }[scheme]
+        )
+        expect(page.get_by_role("heading", name="topics")).to_be_visible()
+        visit.audited()
+        visit.press("Reviews")
+        expect(page.get_by_role("heading", name="Reviews")).to_be_visible()
+        visit.audited()
+        visit.press("topics: batch")
+        expect(page.get_by_role("heading", name="What would have to be true to approve")).to_be_visible()
+        visit.audited()
+        visit.tab_to("Reason")
+        page.keyboard.type("too few texts to tell")
+        visit.press("Reject")
+        expect(page.get_by_role("heading", name="Answered")).to_be_visible()
+        expect(page.get_by_text("reviewer rejected it at")).to_be_visible()
+        visit.audited()
+        visit.press("Lines")
+        expect(page.get_by_role("heading", name="Lines", exact=True)).to_be_visible()
+        visit.press("Version 2")
+        expect(page.get_by_role("heading", name="Versions of topics")).to_be_visible()
+        visit.audited()
+        visit.press("Roll back to version 1")
+        expect(page.get_by_role("heading", name="Roll topics back to version 1?")).to_be_visible()
+        assert own_gateway.platform.versions.pointer("topics").roles["production"] == 2
+        visit.audited()
+        visit.tab_to("Reason")
+        page.keyboard.type("answers slowly")
+        visit.press("Roll back to version 1")
+        expect(page.get_by_text("rolled back by reviewer")).to_be_visible()
+        assert own_gateway.platform.versions.pointer("topics").roles["production"] == 1
+        visit.press("Log out")
+        expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+        page.go_back()
+        expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_an_answer_without_a_reason_stays_on_the_page_and_in_the_field(browser: Browser, own_gateway: Gateway) -> None:
+    with visiting(browser, own_gateway, "reviewer") as visit:
+        visit.page.goto(f"{visit.url}/review/{asked(own_gateway)}")
+        visit.page.get_by_role("button", name="Approve").click()
+        assert visit.page.evaluate("document.activeElement.id") == "reason"
+        expect(visit.page.get_by_role("heading", name="Your answer")).to_be_visible()
+    assert own_gateway.platform.reviews.get(asked(own_gateway)).answer is None
+
+
+def test_everything_works_without_javascript(browser: Browser, own_gateway: Gateway) -> None:
+    with visiting(browser, own_gateway, "reviewer", java_script_enabled=True) as visit:
+        state = visit.page.context.storage_state()
+    context = browser.new_context(java_script_enabled=False, storage_state=state)
+    page = context.new_page()
+    page.goto(f"{own_gateway.url}/review/{asked(own_gateway)}")
+    page.get_by_label("Reason").fill("read them")
+    page.get_by_role("button", name="Approve").dblclick()
+    expect(page.get_by_text("reviewer approved it at")).to_be_visible()
+    page.goto(f"{own_gateway.url}/lines/topics/versions")
+    page.get_by_role("link", name="Roll back to version 1").click()
+    page.get_by_label("Reason").fill("slow")
+    page.get_by_role("button", name="Roll back to version 1").dblclick()
+    expect(page.get_by_text("rolled back by reviewer")).to_be_visible()
+    context.close()
+    kinds = [entry.kind for entry in own_gateway.platform.ledger.entries("topics")]
+    assert (kinds.count("reviewed"), kinds.count("rolled_back")) == (1, 1)
+
+
+def test_live_parts_follow_and_leave_alone_what_a_person_does(browser: Browser, own_gateway: Gateway) -> None:
+    with visiting(browser, own_gateway, "viewer") as visit:
+        page = visit.page
+        first = page.evaluate_handle("document.querySelector('h1')")
+        page.get_by_role("link", name="Version 2").focus()
+        own_gateway.platform.ledger.append("refused", "topics", actor="ann", body={"filename": "new.zip"}, key="new")
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.get_by_text("The upload new.zip was refused.")).to_be_visible()
+        assert page.evaluate("document.activeElement.textContent") == "Version 2"
+        assert page.evaluate("(first) => first.isConnected", first)
+        visit.audited()
+
+
+def test_a_gateway_that_is_gone_is_said_and_a_key_that_is_revoked_asks_again(
+    browser: Browser, own_gateway: Gateway
+) -> None:
+    with visiting(browser, own_gateway, "viewer") as visit:
+        page = visit.page
+        page.route("**/*", lambda route: route.abort())
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.get_by_role("status")).to_have_text("The gateway does not answer; what you see is how things were.")
+        page.unroute("**/*")
+        page.context.clear_cookies()
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_the_recorded_evidence_shows_in_its_own_style_and_nothing_of_it_is_blocked(
+    browser: Browser, own_gateway: Gateway, tmp_path: Path
+) -> None:
+    with visiting(browser, own_gateway, "viewer") as visit:
+        visit.page.goto(f"{visit.url}/review/{asked(own_gateway)}")
+        visit.page.get_by_role("link", name="All of the evidence").click()
+        expect(visit.page.get_by_role("heading", name="Verdict")).to_be_visible()
+        assert visit.page.evaluate("getComputedStyle(document.querySelector('section')).borderRadius") == "12px"
+        assert visit.complaints == []
