@@ -67,7 +67,7 @@ def build(
     """
     chosen = settings or DoorSettings()
     running = engine or Engine(platform, ask_challenger=Rivals(platform), faults=faults)
-    metrics = Metrics(running)
+    metrics = Metrics(running, running.recorder if isinstance(running, Engine) else None)
     log = AccessLog(access_log, dropped=metrics.dropped.inc)
     keyring = Keyring()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mlops_assets.core.errors import PlatformError
 from mlops_assets.core.serving import AccessRole
 from mlops_assets.serving.access import Keyring
 from mlops_assets.serving.access_log import AccessLog
@@ -76,8 +77,10 @@ class Door:
             except Refusal as refusal:
                 visit.refusal = visit.refusal or refusal
             except Exception as error:
-                self._log.failure(error, request_id=visit.request_id, route=_route(visit))
-                visit.refusal = visit.refusal or Refusal(500, UNEXPECTED)
+                if not visit.gone:
+                    self._log.failure(error, request_id=visit.request_id, route=_route(visit))
+                said = str(error) if isinstance(error, PlatformError) else UNEXPECTED
+                visit.refusal = visit.refusal or Refusal(500, said)
             if visit.refusal is not None and not visit.status and not visit.gone:
                 await self._refuse(visit, visit.refusal)
         finally:

@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from mlops_assets.core.serving import ServedVersion
+from mlops_assets.serving.recording import Recorder
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 ANSWERED = ("line", "version", "arm", "success")
@@ -37,7 +38,7 @@ class Loads(Protocol):
 class Metrics:
     """The gateway's own registry; nothing in it names a user."""
 
-    def __init__(self, engine: Loads) -> None:
+    def __init__(self, engine: Loads, recorder: Recorder | None = None) -> None:
         self.registry = CollectorRegistry()
         of_request = ("method", "route", "status", "role")
         kept = self.registry
@@ -63,6 +64,11 @@ class Metrics:
         build = Info("gateway_build", "What is running.", registry=kept)
         build.info({"version": importlib.metadata.version("mlops_assets"), "python": machine.python_version()})
         kept.register(_Loaded(engine))
+        if recorder is not None:
+            waiting = Gauge("gateway_predictions_waiting", "Predictions not yet recorded.", registry=kept)
+            waiting.set_function(lambda: recorder.waiting)
+            lost = Gauge("gateway_predictions_lost", "Predictions that could not be recorded.", registry=kept)
+            lost.set_function(lambda: recorder.lost)
         self._counted: dict[tuple[str, ...], Counter] = {}
         self._answered: dict[tuple[str, ...], Counter] = {}
         self._timed: dict[str, Histogram] = {}

@@ -101,6 +101,8 @@ async def _collect(scope: Scope, receive: Receive, send: Send, name: str | None,
         await answer_bytes(send, 422, error_body("invalid", str(error), scope["request_id"]))
     except PlatformError as error:
         status, code = status_of(error)
+        if status == 500:
+            raise  # the door logs it
         await answer_bytes(send, status, error_body(code, str(error), scope["request_id"]))
     else:
         await answer_bytes(send, *_answer(receipts, single, scope["request_id"]))

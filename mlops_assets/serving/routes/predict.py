@@ -7,6 +7,7 @@ import binascii
 import re
 import time
 from base64 import b64decode
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -19,6 +20,7 @@ from mlops_assets.serving.access import Caller, requires
 from mlops_assets.serving.answering import Answer
 from mlops_assets.serving.answers import RETRY_SECONDS, error_body, status_of
 from mlops_assets.serving.frames import Blob
+from mlops_assets.serving.metrics import Metrics
 from mlops_assets.serving.routing import DirectRoute
 from mlops_assets.serving.strict import strict_json
 
@@ -90,6 +92,8 @@ async def predict(scope: Scope, receive: Receive, send: Send) -> None:
         status, document = wrong.status, error_body(wrong.code, wrong.message, scope.get("request_id", ""))
     except PlatformError as error:
         status, code = status_of(error)
+        if status == 500:
+            raise  # the door logs it
         document = error_body(code, str(error), scope.get("request_id", ""))
     if status == 503:
         headers.append(_RETRY)
@@ -132,6 +136,7 @@ async def _answered(scope: Scope, body: bytes, began: float) -> bytes:
         answers: list[Answer] = await engine.predict(line, inputs, user=user, began=began)
     except TypeError as error:
         raise _Wrong(422, "invalid", f"An input holds what cannot be read: {error}.") from None
+    _count(scope["app"].state.metrics, name, answers)
     for at, answer in enumerate(answers):
         where = "" if single else f"inputs[{at}]: "
         if answer.problem:
@@ -141,6 +146,12 @@ async def _answered(scope: Scope, body: bytes, began: float) -> bytes:
     if single:
         return _document(answers[0])
     return b'{"predictions":[' + b",".join(map(_document, answers)) + b"]}"
+
+
+def _count(metrics: Metrics, line: str, answers: Sequence[Answer]) -> None:
+    for answer in answers:
+        if not answer.problem:
+            metrics.predicted(line, answer.version, answer.arm, not answer.failure)
 
 
 def _document(answer: Answer) -> bytes:
