@@ -23,7 +23,7 @@ _SECURITY = (
         b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with no-referrer a browser on plain http says that a form came from "null"
     (b"x-frame-options", b"DENY"),
     (b"cache-control", b"no-store"),
 )

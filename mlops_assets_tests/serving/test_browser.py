@@ -4,6 +4,7 @@ Needs a Chromium: where `CI` is set a missing one fails these tests, elsewhere t
 """
 
 import contextlib
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from mlops_assets_tests.serving.gateway_fixture import Gateway
 from mlops_assets_tests.serving.lived_in import asked, lived_in, own_gateway
 
 __all__ = ["lived_in", "own_gateway"]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--host-resolver-rules=MAP gateway.test 127.0.0.1"]  # fmt: skip
 MOST_TABS = 60
 AUDIT = Path(__file__).with_name("accessibility.js").read_text(encoding="utf-8")
 FOCUSED = """() => {
@@ -154,6 +156,17 @@ def test_an_answer_without_a_reason_stays_on_the_page_and_in_the_field(browser: 
         assert visit.page.evaluate("document.activeElement.id") == "reason"
         expect(visit.page.get_by_role("heading", name="Your answer")).to_be_visible()
     assert own_gateway.platform.reviews.get(asked(own_gateway)).answer is None
+
+
+def test_a_gateway_can_be_used_by_plain_http_from_another_machine(browser: Browser, own_gateway: Gateway) -> None:
+    """Without https or localhost a browser sends no Sec-Fetch-Site: what is left is the Origin of a form."""
+    elsewhere = dataclasses.replace(own_gateway, url=own_gateway.url.replace("127.0.0.1", "gateway.test"))
+    with visiting(browser, elsewhere, "reviewer") as visit:
+        visit.page.goto(f"{visit.url}/lines/topics/rollback")
+        visit.page.get_by_label("Reason").fill("slow")
+        visit.page.get_by_role("button", name="Roll back to version 1").click()
+        expect(visit.page.get_by_text("rolled back by reviewer")).to_be_visible()
+        visit.audited()
 
 
 def test_everything_works_without_javascript(browser: Browser, own_gateway: Gateway) -> None:

@@ -196,7 +196,7 @@ def test_answers_carry_the_headers_that_protect_a_browser(idle_gateway: Gateway)
             assert "frame-ancestors 'none'" in headers["content-security-policy"]
             assert "unsafe" not in headers["content-security-policy"]
             assert headers["x-content-type-options"] == "nosniff"
-            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["referrer-policy"] == "same-origin"
 
 
 def test_websockets_are_not_served(idle_gateway: Gateway) -> None:
