@@ -13,10 +13,11 @@ such an observation with p the canary's share of traffic (the conditional binomi
 change from one observation to the next as long as it is known before. The integral is a Gauss-Jacobi sum: whatever its
 accuracy, a weighted sum over a few w is a mixture itself, and as valid.
 
-Observations of one user are not independent: they land on the same arm. So the likelihood ratio is raised to the power
-1 / (design effect), sum of m(u)^2 over sum of m(u) for users with m(u) observations (Kish 1965; Rao and Scott 1992);
-for users with one each that is 1 and the guarantee is exact, else it is what it would be if every user counted once,
-approximately. The squares are summed by a count-sketch (Charikar, Chen and Farach-Colton 2002), which needs no list.
+Observations of one user are not independent: they land on the same arm. Nobody counts for more than one observation
+plus a fiftieth of all, and the likelihood ratio is raised to the power 1 / (design effect), the sum of m(u)^2 over the
+sum of m(u) for users with m(u) observations (Kish 1965; Rao and Scott 1992). For users with one each that is 1 and the
+guarantee is exact, else it is, approximately, what it would be if every user counted once. Counts and their squares
+come of a count-sketch (Charikar, Chen and Farach-Colton 2002), so that no list of users is kept.
 """
 
 import math
@@ -33,7 +34,8 @@ from mlops_assets.core.records import Record
 
 PRIOR = (5, 3)  # of the attributable fraction
 NODES = 32
-BUCKETS = 1024  # of a sketch; the relative error of its sum of squares is sqrt(2 / BUCKETS), 4 %
+BUCKETS = 512  # of a sketch; the relative error of its sum of squares is sqrt(2 / BUCKETS), 6 %
+LARGEST_PART = 1 / 50  # of all observations that one user may count for
 TUNED_FOR = 1_000  # observations for which a bound is narrowest
 TINY = 1e-9
 
@@ -68,13 +70,15 @@ class Gathering:
 
     def __init__(self, evidence: Evidence) -> None:
         self._tallies = {p: list(counts) for p, counts in evidence.tallies.items()}
+        self._n = evidence.n
         self._crowd = dict(evidence.crowd)
         self._peak = evidence.peak
 
     def add(self, hit: bool, p: float, who: str) -> None:
         """Add an observation that is a hit with probability at most `p` (0 < p < 1) under the hypothesis."""
-        self._tallies.setdefault(f"{p:.6g}", [0, 0])[not hit] += 1
-        join(self._crowd, who)
+        if joined(self._crowd, who, most=1 + self._n * LARGEST_PART):
+            self._tallies.setdefault(f"{p:.6g}", [0, 0])[not hit] += 1
+            self._n += 1
 
     def done(self) -> Evidence:
         """Return the evidence, looked at."""
@@ -101,11 +105,15 @@ def two_sided(evidence: Evidence) -> float:
     return float(np.logaddexp(log_e(evidence.tallies, effect), log_e(few, effect)) - math.log(2))
 
 
-def join(crowd: dict[int, int], who: str) -> None:
-    """Count one observation of somebody."""
+def joined(crowd: dict[int, int], who: str, *, most: float = math.inf) -> bool:
+    """Count one observation of somebody, unless `most` are counted already; say whether it was."""
     code = crc32(who.encode())
-    bucket = code % BUCKETS
-    crowd[bucket] = crowd.get(bucket, 0) + (1 if code & 0x80000000 else -1)
+    bucket, sign = code % BUCKETS, 1 if code & 0x80000000 else -1
+    count = crowd.get(bucket, 0)
+    if sign * count >= most:
+        return False
+    crowd[bucket] = count + sign
+    return True
 
 
 def design_effect(crowd: Crowd, n: int) -> float:
@@ -122,7 +130,7 @@ def clustering(hits: Crowd, all_: Crowd, rate: float, n: int) -> float:
 
 
 def upper_bound(canary: tuple[int, int], stable: tuple[int, int], *, alpha: float, effect: float = 1.0) -> float | None:
-    """Return the bound that the canary's rate minus the stable one's is below, at all times at once, but for `alpha`.
+    """Return the bound that the canary's rate minus the stable one's is below, at all times at once, but for `alpha`; at least 0.
 
     Each arm is (hits, observations); None while one has no observation. A normal mixture (Robbins 1970; Howard et al.
     2021), one-sided as in Waudby-Smith et al. 2024 (time-uniform central limit theory), with the variance that the
@@ -143,7 +151,9 @@ def upper_bound(canary: tuple[int, int], stable: tuple[int, int], *, alpha: floa
         return ours - theirs + z * math.sqrt(variance * effect) - bound
 
     lower = max(ours - theirs, 0.0) + TINY
-    return 1.0 if excess(1.0) >= 0 else float(root_scalar(excess, bracket=(lower, 1.0)).root)
+    if excess(1.0) >= 0:
+        return 1.0
+    return 0.0 if excess(lower) <= 0 else float(root_scalar(excess, bracket=(lower, 1.0)).root)
 
 
 @cache

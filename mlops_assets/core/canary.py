@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from mlops_assets.core import anytime, latencies
-from mlops_assets.core.anytime import Evidence, Gathering
+from mlops_assets.core.anytime import Evidence, Gathering, joined
 from mlops_assets.core.label_mix import CERTAIN, LabelMix, Labels
 from mlops_assets.core.records import Record
 
@@ -71,6 +71,15 @@ class Thresholds(Record):
     p99: int | None = None
 
 
+class Crowds(Record):
+    """Who asked, and whose requests went wrong or took long: sketches of all, nobody capped (see `anytime`)."""
+
+    requests: dict[int, int] = Field(default={})
+    errors: dict[int, int] = Field(default={})
+    latency_p95: dict[int, int] = Field(default={})
+    latency_p99: dict[int, int] = Field(default={})
+
+
 class Expected(Record):
     """What the evaluation says of the two versions: shares of golden items; None and empty where it is not known."""
 
@@ -92,6 +101,7 @@ class Trial(Record):
     corrections: Evidence = Evidence()
     split: Evidence = Evidence()
     mix: LabelMix = LabelMix()
+    crowds: Crowds = Crowds()
 
     def total(self, arm: Literal["canary", "stable"]) -> Count:
         """Return what an arm did in all steps."""
@@ -120,14 +130,18 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
     thresholds = trial.thresholds
     block = dict(thresholds.block)
     filled = sum(block.values())
+    crowds = trial.crowds.model_dump()
+    everybody, failing, slow, slowest = crowds.values()
     labels = Labels(trial.mix, trial.expected.labels, trial.disagreement_margin)
     for canary, who, failed, latency_ms, label in answers:
         count = counts[canary]
         count["requests"] += 1
         split.add(canary, p, who)
+        joined(everybody, who)
         if failed:
             count["errors"] += 1
             errors.add(canary, p, who)
+            joined(failing, who)
             continue
         bin_ = latencies.bin_of(latency_ms)
         if thresholds.p95 is not None and thresholds.p99 is not None:
@@ -135,9 +149,11 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
             if bin_ > thresholds.p95:
                 count["over_p95"] += 1
                 slow95.add(canary, p, who)
+                joined(slow, who)
             if bin_ > thresholds.p99:
                 count["over_p99"] += 1
                 slow99.add(canary, p, who)
+                joined(slowest, who)
         if not canary:
             block[bin_] = block.get(bin_, 0) + 1
             filled += 1
@@ -155,6 +171,7 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
             "latency_p99": slow99.done(),
             "split": split.done(),
             "mix": labels.done(),
+            "crowds": Crowds(**crowds),
         }
     )
 
@@ -213,7 +230,7 @@ def bounds(trial: Trial) -> dict[Signal, float | None]:
         canary, stable = ((getattr(arm, hits), getattr(arm, of)) for arm in (ours, theirs))
         n = canary[1] + stable[1]
         rate = (canary[0] + stable[0]) / n if n else 0.0
-        effect = anytime.clustering(getattr(trial, signal).crowd, trial.split.crowd, rate, n)
+        effect = anytime.clustering(getattr(trial.crowds, signal), trial.crowds.requests, rate, n)
         found[signal] = anytime.upper_bound(canary, stable, alpha=BOUND_ALPHA, effect=effect)
     return found
 

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, field_validator, model_validator
 
@@ -133,6 +133,16 @@ class StoredEvent(Record):
     sequence: int
     received_at: str = Field(description="UTC, ISO 8601, milliseconds")
     event: Annotated[Event, Field(discriminator="kind")]
+
+
+class Scanned(NamedTuple):
+    """An event as it is kept, its fields read and not checked again: for who reads thousands in a second."""
+
+    sequence: int
+    event_id: str
+    kind: Kind
+    received_at: str
+    fields: dict[str, Any]
 
 
 class Receipt(Record):

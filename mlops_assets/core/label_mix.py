@@ -67,8 +67,9 @@ class Labels:
         if not self._allowed:
             return
         self._allowed.setdefault(label, self._allow(label))
+        if not anytime.joined(self._crowd, who, most=1 + self._judged * anytime.LARGEST_PART):
+            return
         self._judged += 1
-        anytime.join(self._crowd, who)
         for each, p in self._allowed.items():
             if p <= CERTAIN:
                 tallies = self._tallies.setdefault(each, {})

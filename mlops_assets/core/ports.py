@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue
 
 from mlops_assets.core import policy
 from mlops_assets.core.contrast import Rival
-from mlops_assets.core.events import Event, Kind, Receipt, StoredEvent
+from mlops_assets.core.events import Event, Kind, Receipt, Scanned, StoredEvent
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Challenger, Judge, Limits, Line
 from mlops_assets.core.line import Hub as HubSettings
@@ -291,6 +291,10 @@ class Events(Protocol):
 
         The last one's sequence is the cursor of the next call; no event ever appears before a cursor.
         """
+        ...
+
+    def scan(self, line: str, *, after: int = 0, since: datetime | None = None, limit: int = 1000) -> list[Scanned]:
+        """Return the same without checking what was checked when it was stored, several times as fast."""
         ...
 
     def find(self, line: str, event_ids: Collection[str]) -> dict[str, StoredEvent]:

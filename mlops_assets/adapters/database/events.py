@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from pydantic_core import from_json
 from sqlalchemy import exc
 
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.tables import events
 from mlops_assets.core.errors import Busy, Corrupt, Unavailable
-from mlops_assets.core.events import Event, Kind, Receipt, StoredEvent, identified, read_event
+from mlops_assets.core.events import Event, Kind, Receipt, Scanned, StoredEvent, identified, read_event
 
 GROUP_EVENTS = 1_000  # that one transaction writes, unless a single call brings more
 GATHER_SECONDS = 0.001  # that a group waits for as many callers as the one before it had
@@ -36,6 +37,11 @@ MOVE_HEAD = sa.text(
 INSERT_ON_SQLITE = sa.text(
     "INSERT INTO events (line, sequence, received_at, event_id, kind, body) SELECT :line, :head + 1 + key, :now, "
     "json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:rows)"
+)
+
+SCAN = sa.text(
+    "SELECT sequence, event_id, kind, received_at, body FROM events "
+    "WHERE line = :line AND sequence > :after AND received_at >= :since ORDER BY sequence LIMIT :most"
 )
 
 Row = tuple[str, Event, str]  # id, event, its JSON
@@ -95,6 +101,13 @@ class SqlEvents:
             query = query.where(events.c.received_at < _text(until))
         with self._database.read() as connection:
             return [_stored(row) for row in connection.execute(query.order_by(events.c.sequence).limit(limit))]
+
+    def scan(self, line: str, *, after: int = 0, since: datetime | None = None, limit: int = 1000) -> list[Scanned]:
+        """Return the next `limit` events after a sequence, received since a time, their fields not checked again."""
+        asked = {"line": line, "after": after, "since": "" if since is None else _text(since), "most": limit}
+        with self._database.read() as connection:
+            rows = connection.execute(SCAN, asked).all()
+        return [Scanned(at, name, kind, time, _fields(line, at, body)) for at, name, kind, time, body in rows]
 
     def find(self, line: str, event_ids: Collection[str]) -> dict[str, StoredEvent]:
         """Return the events that have these ids, by id."""
@@ -279,10 +292,21 @@ def _event(row: Any) -> Event:
     try:
         return read_event(row.body)
     except ValueError as error:
-        raise Corrupt(
-            f"Event {row.sequence} of {row.line} cannot be read: it was changed, or written by a newer release.",
-            "Restore the database from a backup, or use that release.",
-        ) from error
+        raise _unreadable(row.line, row.sequence) from error
+
+
+def _fields(line: str, sequence: int, body: str) -> dict[str, Any]:
+    try:
+        return from_json(body)
+    except ValueError as error:
+        raise _unreadable(line, sequence) from error
+
+
+def _unreadable(line: str, sequence: int) -> Corrupt:
+    return Corrupt(
+        f"Event {sequence} of {line} cannot be read: it was changed, or written by a newer release.",
+        "Restore the database from a backup, or use that release.",
+    )
 
 
 def _not_stored(error: Exception) -> Exception:
