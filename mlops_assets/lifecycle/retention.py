@@ -7,7 +7,6 @@ stored folder holds it and no record names it.
 
 import re
 import uuid
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -130,7 +129,7 @@ def _folders(platform: Platform, version: Version) -> set[str]:
 
 
 def _needs(platform: Platform) -> tuple[set[str], set[str], set[str]]:
-    """Return the folders that versions, candidates and base models own, those in use, and all digests records name.
+    """Return the folders that versions, candidates, base models and data own, those in use, and all that records name.
 
     Lines that are no longer declared count too: somebody may declare them again.
     """
@@ -148,10 +147,11 @@ def _needs(platform: Platform) -> tuple[set[str], set[str], set[str]]:
             for made in _candidates(platform, name, batch.batch_id):
                 if made.servable not in gone:
                     owned |= {made.model, made.servable, *made.companions.values()}
-            text = "".join(_texts(platform, name, batch.batch_id))
-            named |= set(DIGEST.findall(text))
+            digests = _named(platform, name, batch.batch_id)
+            owned |= digests["raw_batch"] | digests["validated_data"]
+            named = named.union(*digests.values())
             if name in declared and not ended(platform, declared[name], batch.batch_id):
-                used |= set(DIGEST.findall(text))
+                used = used.union(*digests.values())
     return owned, used, named
 
 
@@ -160,8 +160,7 @@ def _candidates(platform: Platform, line: str, batch_id: str) -> list[CandidateM
     return [each for each in made if isinstance(each, CandidateModel)]
 
 
-def _texts(platform: Platform, line: str, batch_id: str) -> Iterator[str]:
-    for asset in ASSETS:
-        record = platform.records.get(line, batch_id, asset)
-        if record is not None:
-            yield record.canonical_json()
+def _named(platform: Platform, line: str, batch_id: str) -> dict[str, set[str]]:
+    """Return the digests that the record of each asset of a batch names."""
+    made = {asset: platform.records.get(line, batch_id, asset) for asset in ASSETS}
+    return {asset: set(DIGEST.findall(record.canonical_json()) if record else ()) for asset, record in made.items()}

@@ -308,7 +308,7 @@ def walk(platform: Platform, line: Line, verbs: list[tuple[str, int]]) -> None:
     assert auditing.disagreements(platform) == []
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(strategy=st.sampled_from(["replace", "blue_green", "canary"]), verbs=st.lists(VERBS, max_size=10))
 def test_any_sequence_of_verbs_is_what_the_ledger_replays(strategy: str, verbs: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory(prefix="rollout-") as folder:
