@@ -121,6 +121,9 @@ def test_nobody_answers_on_their_own_batch(own_gateway: Gateway, name: str) -> N
     assert refused.status_code == 403
     assert f"{name} contributed to batch" in Page(refused.text).text
     with ann.client("reviewer") as client:
+        shown = Page(client.get(f"/review/{asked(ann)}", headers=PAGE).text)
+        assert "You have a part in this batch, so somebody else answers." in shown.text
+        assert not shown.all("textarea")
         said = client.post(f"/v1/reviews/{asked(ann)}", json={"approve": True, "reason": "mine"}).json()["error"]
     assert said["code"] == "forbidden"
     assert reviewed(own_gateway) == []

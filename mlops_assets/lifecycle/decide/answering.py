@@ -82,7 +82,7 @@ def _settled(platform: Platform, line: Line, decision: Decision, given: ReviewAn
 
 
 def _allowed(platform: Platform, line: Line, review: Review, decision: Decision, given: ReviewAnswer) -> None:
-    if _person(given.reviewer) in {_person(name) for name in _contributors(platform, review, decision)}:
+    if contributed(platform, review, decision, given.reviewer):
         raise Forbidden(
             f"{given.reviewer} contributed to batch {review.batch_id} and cannot review it.",
             "Let someone else answer (`--reviewer NAME`).",
@@ -91,6 +91,11 @@ def _allowed(platform: Platform, line: Line, review: Review, decision: Decision,
         raise Stale(
             moved, f"Run `mlops run {line.line} {review.batch_id}`: it is evaluated and, if need be, asked about again."
         )
+
+
+def contributed(platform: Platform, review: Review, decision: Decision, name: str) -> bool:
+    """Say whether somebody has a part in the data of a batch, however the name is spelled."""
+    return _person(name) in {_person(each) for each in _contributors(platform, review, decision)}
 
 
 def _contributors(platform: Platform, review: Review, decision: Decision) -> set[str]:

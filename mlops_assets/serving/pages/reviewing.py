@@ -1,10 +1,10 @@
 """What a reviewer reads before answering, and what became of the answer."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Comparison, Decision, EvalReport, Record
+from mlops_assets.lifecycle.decide.answering import contributed
 from mlops_assets.lifecycle.decide.gates import primary, sets_of
 from mlops_assets.lifecycle.decide.page import Forest, forests
 from mlops_assets.lifecycle.decide.questions import Question, question, questions, reminders
@@ -37,7 +37,10 @@ class Queue(Record):
 
 @dataclass(frozen=True)
 class ReviewPage:
-    """One question with its evidence; `follows` says what happens, or happened, after an answer."""
+    """One question with its evidence.
+
+    `follows` says what happens, or happened, after an answer; `own` whether the reader has a part in the batch.
+    """
 
     asked: Question
     asks: str
@@ -47,21 +50,22 @@ class ReviewPage:
     samples: Samples
     has_report: bool
     follows: str
-    now: datetime
+    own: bool
 
 
 def queue(platform: Platform) -> Queue:
     """Return the questions of all lines."""
-    found = questions(platform, open_only=False)
-    closed = [each for each in found if not each.open][-SHOWN_ANSWERED:]
+    waiting = questions(platform)
+    open_ids = {each.review.decision_id for each in waiting}
+    closed = [review for review in platform.reviews.list() if review.decision_id not in open_ids][-SHOWN_ANSWERED:]
     return Queue(
-        waiting=tuple(_row(platform, each) for each in found if each.open),
-        closed=tuple(_row(platform, each) for each in reversed(closed)),
+        waiting=tuple(_row(platform, each) for each in waiting),
+        closed=tuple(_row(platform, question(platform, review)) for review in reversed(closed)),
     )
 
 
-def review_page(platform: Platform, decision_id: str, now: datetime) -> ReviewPage:
-    """Return one question with all that helps to answer it; NotFound if it was never asked."""
+def review_page(platform: Platform, decision_id: str, reader: str) -> ReviewPage:
+    """Return one question with all that helps `reader` to answer it; NotFound if it was never asked."""
     asked = question(platform, platform.reviews.get(decision_id))
     review, decision = asked.review, asked.decision
     line = next((each for each in platform.lines() if each.line == review.line), None)
@@ -79,7 +83,7 @@ def review_page(platform: Platform, decision_id: str, now: datetime) -> ReviewPa
         samples=samples(platform, review.line, review.batch_id, line.family if line else "baseline"),
         has_report=isinstance(report, EvalReport) and report.page is not None,
         follows=_follows(platform, asked),
-        now=now,
+        own=decision is not None and contributed(platform, review, decision, reader),
     )
 
 

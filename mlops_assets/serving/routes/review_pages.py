@@ -1,6 +1,5 @@
 """The pages of a reviewer: the queue, a question with its evidence and samples, and the answer."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
@@ -29,7 +28,7 @@ def waiting(request: Request, caller: Viewer) -> Response:
 @router.get("/{decision_id}")
 def show(request: Request, decision_id: str, caller: Viewer) -> Response:
     """One question: evidence, samples, and the form that answers it."""
-    view = review_page(platform_of(request), decision_id, datetime.now(UTC))
+    view = review_page(platform_of(request), decision_id, caller.name)
     return page(request, "review.html.j2", view=view)
 
 
