@@ -13,6 +13,7 @@ from mlops_assets.core.events import Event, Kind, Prediction, Receipt, parse_eve
 from mlops_assets.core.line import Collection, Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.rows import Broken, lines
+from mlops_assets.lifecycle import keeping
 
 TOGETHER = 500  # lines of a file that are stored in one transaction
 
@@ -86,11 +87,13 @@ def collect_file(
 
 
 def retention(platform: Platform, now: datetime) -> int:
-    """Forget what each line has kept for its `data_retention_days`; return how many events were forgotten."""
-    return sum(
-        platform.events.forget_before(line.line, now - timedelta(days=line.collection.data_retention_days))
-        for line in platform.lines()
-    )
+    """Forget what each line has kept for its `data_retention_days`, files too; return how many events that were."""
+    forgotten = 0
+    for line in platform.lines():
+        time = now - timedelta(days=line.collection.data_retention_days)
+        keeping.forget_before(platform, line.line, time)
+        forgotten += platform.events.forget_before(line.line, time)
+    return forgotten
 
 
 def _read(text: str | Broken, kind: Kind | None, seen: dict[str, int]) -> Event | Receipt:

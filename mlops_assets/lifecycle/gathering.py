@@ -94,20 +94,20 @@ def _ingested(platform: Platform, line: Line, found: Learnable) -> Batch | None:
         return None
     folder = platform.home / "gathering" / line.line / f"events-{found.after + 1}-{found.until}"
     shutil.rmtree(folder, ignore_errors=True)
-    _write(platform, folder, found.examples)
+    _write(folder, found.examples)
     record, _ = ingest(platform, line, folder, contributor=_contributor(found.users), source=SOURCE)
     shutil.rmtree(folder)
     return platform.batches.get(line.line, record.batch_id)
 
 
-def _write(platform: Platform, folder: Path, examples: Sequence[Example]) -> None:
+def _write(folder: Path, examples: Sequence[Example]) -> None:
     folder.mkdir(parents=True)
     rows = "".join(canonical_json(each.row) + "\n" for each in examples)
     (folder / MANIFEST).write_text(rows, encoding="utf-8")
-    for name, digest in (each.file for each in examples if each.file is not None):
+    for name, path in (each.file for each in examples if each.file is not None):
         target = folder / name
         target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(platform.store.file(digest), target)
+        shutil.copyfile(path, target)
 
 
 def _contributor(users: Sequence[str]) -> str:

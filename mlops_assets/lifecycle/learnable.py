@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from pathlib import Path
 from typing import Literal
 
 from pydantic import JsonValue
@@ -13,6 +14,7 @@ from mlops_assets.core.events import Correction, Feedback, Prediction, Reported,
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.rows import LONGEST_LINE
+from mlops_assets.lifecycle.keeping import kept_file, was_kept
 
 PAGE = 1_000  # events that are read at once
 MOST_REPORTS = 20_000  # that become one batch; later ones become the next
@@ -25,11 +27,11 @@ GONE = "the file of its input is gone"
 
 @dataclass(frozen=True)
 class Example:
-    """A row that can be learned from, and the digest of the file it names (None for families of values)."""
+    """A row that can be learned from, and the name and place of the file it names (None for families of values)."""
 
     row: dict[str, JsonValue]
     user: str | None
-    file: tuple[str, str] | None = None
+    file: tuple[str, Path] | None = None
     size: int = 0
 
 
@@ -78,7 +80,7 @@ def learnable(platform: Platform, line: Line, *, after: int, until: int | None =
             found.left_out[REPLACED] += 1
             continue
         row = family.example(reported, config)
-        made = _example(platform, row, reported) if isinstance(row, dict) else row
+        made = _example(platform, line, row, reported) if isinstance(row, dict) else row
         if isinstance(made, Example):
             size += made.size
             if size > MOST_BYTES and found.examples:
@@ -176,7 +178,7 @@ def _told(
                         event=each.event,
                         prediction=answered,
                         usage=used.get(name),
-                        file=f"files/{each.sequence}" if files and _kept(answered) else None,
+                        file=f"files/{each.sequence}" if files and answered and was_kept(answered) else None,
                     ),
                 )
 
@@ -185,21 +187,14 @@ def _chunks(reports: Sequence[StoredEvent]) -> Iterator[Sequence[StoredEvent]]:
     return (reports[at : at + PAGE] for at in range(0, len(reports), PAGE))
 
 
-def _kept(prediction: Prediction | None) -> str | None:
-    """Return the digest of the file that a prediction was asked about, if it was kept."""
-    asked = None if prediction is None else prediction.input
-    digest = asked.get("sha256") if isinstance(asked, dict) else None
-    return digest if isinstance(digest, str) else None
-
-
-def _example(platform: Platform, row: dict[str, JsonValue], reported: Reported) -> Example | str:
+def _example(platform: Platform, line: Line, row: dict[str, JsonValue], reported: Reported) -> Example | str:
     """Return a row with its file, or why it cannot be used after all."""
     size = len(canonical_json(row))
     if size > LONGEST_LINE:
         return TOO_LONG
-    digest = _kept(reported.prediction) if reported.file else None
-    if digest is None or reported.file is None:
+    if reported.file is None or reported.prediction is None:
         return Example(row, reported.user, size=size)
-    if not platform.store.has(digest):
+    path = kept_file(platform, line.line, reported.prediction)
+    if path is None:
         return GONE
-    return Example(row, reported.user, (reported.file, digest), size + platform.store.size(digest))
+    return Example(row, reported.user, (reported.file, path), size + path.stat().st_size)

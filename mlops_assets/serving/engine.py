@@ -185,7 +185,7 @@ class Engine:
     def _record(self, line: Line, name: str, given: JsonValue | Blob, answer: Answer, user: str | None) -> None:
         kept: dict[str, Any] = {}
         if line.collection.keep_payloads:
-            kept = {"input": None if isinstance(given, Blob) else given, "output": answer.output}
+            kept = {"input": given, "output": answer.output}
         self.recorder.add(
             Seen(
                 line=line,

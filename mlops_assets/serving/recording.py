@@ -8,7 +8,8 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import groupby
 
 from pydantic import JsonValue, ValidationError
@@ -16,11 +17,14 @@ from pydantic import JsonValue, ValidationError
 from mlops_assets.core.events import Prediction
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
+from mlops_assets.lifecycle.keeping import keep
+from mlops_assets.serving.frames import Blob
 
 FLUSH_SECONDS = 0.05
 RETRY_SECONDS = 0.5
 TOGETHER = 1_000  # events of one transaction
 MOST_WAITING = 100_000
+MOST_FILES_WAITING = 32  # media files in memory that wait to be kept; of later ones the event alone is
 STOP_SECONDS = 10.0
 LONGEST_LABEL = 200  # characters
 _FIELDS = ("event_id", "user", "version", "arm", "latency_ms", "error", "of", "agrees", "cost")
@@ -42,7 +46,7 @@ class Seen:
     of: str | None = None
     agrees: bool | None = None
     cost: float | None = None
-    input: JsonValue = None
+    input: JsonValue | Blob = None
     output: JsonValue = None
 
 
@@ -81,6 +85,8 @@ class Recorder:
         if len(self._waiting) >= self._most_waiting:
             self.lost += 1
             return
+        if isinstance(seen.input, Blob) and len(self._waiting) >= MOST_FILES_WAITING:
+            seen = replace(seen, input=None)
         self._waiting.append(seen)
         if not self._some.is_set():
             self._some.set()
@@ -122,12 +128,21 @@ class Recorder:
         fields = {name: getattr(seen, name) for name in _FIELDS} | {"success": seen.error is None}
         if seen.shown is not None and self._has_labels(seen.line):
             fields["label"] = seen.shown[:LONGEST_LABEL]
-        payload = {"input": seen.input, "output": seen.output} if seen.line.collection.keep_payloads else {}
+        payload = {"input": self._input(seen), "output": seen.output} if seen.line.collection.keep_payloads else {}
         try:
             return Prediction.model_validate(fields | payload)
         except ValidationError as error:  # a payload deeper than an event may be, or a name that is none
             log.warning("A prediction of %s is recorded without payload, user and label: %s", seen.line.line, error)
             return Prediction.model_validate(fields | {"user": None, "label": None})
+
+    def _input(self, seen: Seen) -> JsonValue:
+        if not isinstance(seen.input, Blob):
+            return seen.input
+        try:
+            return keep(self._platform, seen.line.line, seen.event_id, seen.input.data, datetime.now(UTC))
+        except OSError as error:
+            log.warning("The file of a prediction of %s was not kept: %s", seen.line.line, error)
+            return None
 
     def _has_labels(self, line: Line) -> bool:
         if line.line not in self._labelled:

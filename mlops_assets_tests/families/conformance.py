@@ -343,7 +343,7 @@ def reported(kind: str, it: Prepared, folder: Path) -> Iterator[Reported]:
             arm="production",
             latency_ms=1,
             success=True,
-            input={"sha256": "0" * 64} if isinstance(value, Path) else value,
+            input={"kept": f"2026-11-21/p{at}"} if isinstance(value, Path) else value,
         )
         told = Correction(prediction_id=f"p{at}", target=it.family.show(item.target), user=f"user{at}")
         yield Reported(
