@@ -11,6 +11,7 @@ events carry an id that is made here, and what was refused for load was not done
 import base64
 import functools
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,7 +36,6 @@ from mlops_assets.core.events import new_event_id
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 10.0
-NOT_DONE = (429, 503)  # the gateway did nothing: any call may be repeated
 ERRORS: dict[int, type[PlatformError]] = {
     401: ConfigError,
     403: Forbidden,
@@ -49,23 +49,18 @@ ERRORS: dict[int, type[PlatformError]] = {
 }
 CODES: dict[str, type[PlatformError]] = {"stale": Stale, "unavailable": Unavailable}
 # Where a line's YAML says on the server what 004 has as a setting of the client.
+_SAME_NAME = {
+    "collection": ("collect_controller_data", "collect_feedback", "data_retention_days"),
+    "triggers": ("auto_retrain", "retrain_threshold", "retrain_interval_hours"),
+    "release": ("deployment_rollback", "canary_percentage"),
+    "monitoring": ("health_check_interval_seconds", "health_alert_threshold")
+    + ("track_latency", "track_accuracy", "track_user_satisfaction"),
+}
 ON_SERVER: dict[str, tuple[str, ...]] = {
-    "collect_controller_data": ("collection", "collect_controller_data"),
-    "collect_feedback": ("collection", "collect_feedback"),
-    "data_retention_days": ("collection", "data_retention_days"),
-    "auto_retrain": ("triggers", "auto_retrain"),
-    "retrain_threshold": ("triggers", "retrain_threshold"),
-    "retrain_interval_hours": ("triggers", "retrain_interval_hours"),
     "min_eval_samples": ("policy", "gates", "min_golden_items"),
     "eval_metrics": ("config", "eval_metrics"),
     "auto_deploy": ("policy", "auto_deploy"),
-    "deployment_rollback": ("release", "deployment_rollback"),
-    "canary_percentage": ("release", "canary_percentage"),
-    "health_check_interval_seconds": ("monitoring", "health_check_interval_seconds"),
-    "health_alert_threshold": ("monitoring", "health_alert_threshold"),
-    "track_latency": ("monitoring", "track_latency"),
-    "track_accuracy": ("monitoring", "track_accuracy"),
-    "track_user_satisfaction": ("monitoring", "track_user_satisfaction"),
+    **{name: (section, name) for section, names in _SAME_NAME.items() for name in names},
 }
 log = logging.getLogger(__name__)
 
@@ -105,12 +100,11 @@ class PipelineConfig(BaseModel):
 
 def get_pipeline(config: PipelineConfig | None = None) -> "Pipeline":
     """Return the pipeline of a configuration, one for each; ConfigError without a key."""
-    return _pipeline(config or PipelineConfig())  # pyright: ignore[reportArgumentType] - frozen, so it has a hash
-
-
-@functools.cache
-def _pipeline(config: PipelineConfig) -> "Pipeline":
-    return Pipeline(config)
+    chosen = config or PipelineConfig()
+    with _making:
+        if chosen not in _pipelines:
+            _pipelines[chosen] = Pipeline(chosen)
+        return _pipelines[chosen]
 
 
 class Pipeline:
@@ -137,7 +131,8 @@ class Pipeline:
     def close(self) -> None:
         """Close the connections; `get_pipeline` makes a new one afterwards."""
         self._http.close()
-        _pipeline.cache_clear()
+        if _pipelines.get(self.config) is self:
+            del _pipelines[self.config]
 
     def start(self) -> dict[str, Any]:
         """Switch the line's sensors on (admin)."""
@@ -245,7 +240,8 @@ class Pipeline:
                 failure = error
                 last = last or not safe
             else:
-                if response.status_code not in NOT_DONE or last:
+                again = (safe and response.status_code == 503) or _not_done(response)
+                if last or not again:
                     return _result(response)
                 _wait(attempt, response.headers.get("Retry-After"))
                 continue
@@ -274,14 +270,24 @@ def _of(user: str | None) -> dict[str, JsonValue]:
     return {} if user is None else {"user": user}
 
 
+def _not_done(response: httpx.Response) -> bool:
+    """Say whether the gateway refused a call for load, so that any call may be repeated."""
+    return response.status_code == 429 or (response.status_code == 503 and _problem(response)[0] == "busy")
+
+
+def _problem(response: httpx.Response) -> tuple[str, str]:
+    """Return code and message of an error."""
+    try:
+        problem = response.json()["error"]
+        return problem["code"], problem["message"]
+    except (ValueError, KeyError, TypeError):
+        return "", f"The gateway answered {response.status_code}."
+
+
 def _result(response: httpx.Response) -> Any:
     if response.is_success:
         return response.json()
-    try:
-        problem = response.json()["error"]
-        code, message = problem["code"], problem["message"]
-    except (ValueError, KeyError, TypeError):
-        code, message = "", f"The gateway answered {response.status_code}."
+    code, message = _problem(response)
     if response.status_code == 401:
         raise ConfigError("The gateway refuses this client's key.", "Set MLOPS_API_KEY to one that counts.")
     raise CODES.get(code, ERRORS.get(response.status_code, PlatformError))(message)
@@ -293,3 +299,7 @@ def _wait(attempt: int, retry_after: str | None) -> None:
     if retry_after is not None and retry_after.isdigit():
         seconds = float(retry_after)
     time.sleep(min(seconds, LONGEST_WAIT_SECONDS))
+
+
+_making = threading.Lock()
+_pipelines: dict[PipelineConfig, Pipeline] = {}

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import httpx
 import pytest
 import uvicorn
 
+from mlops_assets.adapters.dagster_graphql import DagsterGraphql
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.serving import ACCESS, AccessRole, ServedVersion
@@ -27,6 +28,7 @@ from mlops_assets_tests.lines import baseline_line
 from mlops_assets_tests.platform_fixture import InProcess, make_platform
 
 START_SECONDS = 60
+NOWHERE = "http://127.0.0.1:9"  # no test speaks to a Dagster that happens to run here
 
 
 class IdleEngine:
@@ -78,7 +80,8 @@ def released_platform(folder: Path, *, lines: Sequence[Line] = (), **changes: An
     """Make a platform with the line `topics`, changed by `changes`, whose base model is released as version 1."""
     line = baseline_line(folder, **changes)
     known = [line, *lines]
-    platform = make_platform(folder, compute=InProcess(), lines=lambda: known)
+    made = make_platform(folder, compute=InProcess(), lines=lambda: known)
+    platform = replace(made, orchestrator=DagsterGraphql(NOWHERE))
     assert bootstrap(platform, line) is not None
     return platform, line
 
