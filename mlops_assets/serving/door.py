@@ -157,8 +157,10 @@ class Door:
             raise Refusal(401, NO_KEY, headers={"WWW-Authenticate": "Bearer"})
 
     async def _refuse(self, visit: Visit, refusal: Refusal) -> None:
-        if refusal.status == 401 and visit.method in SAFE and wants_page(visit):
-            await self._login.form(visit, own_path(f"{visit.path}?{visit.query}".removesuffix("?")))
+        if refusal.status in (401, 403) and wants_page(visit):
+            to = own_path(f"{visit.path}?{visit.query}".removesuffix("?"))
+            problem = "" if visit.caller is None else refusal.message
+            await self._login.form(visit, to, problem=problem, status=refusal.status)
         else:
             await visit.refuse(refusal)
 

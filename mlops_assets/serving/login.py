@@ -34,7 +34,7 @@ class LogIn:
     async def form(self, visit: Visit, to: str, *, problem: str = "", status: int = 401) -> None:
         """Answer with the form, which leads to `to` once the key is right."""
         page = self._page.replace("{{ to }}", html.escape(to)).replace("{{ problem }}", html.escape(problem))
-        headers = {"WWW-Authenticate": "Bearer", **self._policy}
+        headers = ({"WWW-Authenticate": "Bearer"} if status == 401 else {}) | self._policy
         await visit.answer(status, page.encode(), content_type="text/html; charset=utf-8", headers=headers)
 
     def caller(self, visit: Visit) -> Caller | None:

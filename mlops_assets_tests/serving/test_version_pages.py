@@ -91,6 +91,17 @@ def test_who_may_not_is_refused_by_page_and_machine_alike(seen_gateway: Gateway,
     assert moves(seen_gateway) == []
 
 
+def test_a_person_whose_key_does_not_do_is_told_why_and_may_give_another(seen_gateway: Gateway) -> None:
+    with seen_gateway.client("viewer", headers=PAGE) as client:
+        refused = client.get("/lines/topics/rollback?version=1")
+    assert refused.status_code == 403
+    assert "viewer is viewer; this needs reviewer." in Page(refused.text).text
+    assert Page(refused.text).fields()["to"] == "/lines/topics/rollback?version=1"
+    with httpx.Client(base_url=seen_gateway.url, headers=PAGE) as nobody:
+        ended = nobody.post("/review/decision", data={"approve": "true", "reason": "a session that ended meanwhile"})
+    assert (ended.status_code, Page(ended.text).fields()["to"]) == (401, "/review/decision")
+
+
 def test_a_canary_is_shown_step_by_step_and_moved_by_an_admin(own_gateway: Gateway) -> None:
     rollout.rollback(own_gateway.platform, own_gateway.line, to=None, reason="slow", actor="ops")
     deploy = confirmed(own_gateway, "/lines/topics/deploy?version=2", "admin")
