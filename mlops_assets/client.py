@@ -41,11 +41,8 @@ ERRORS: dict[int, type[PlatformError]] = {
     403: Forbidden,
     404: NotFound,
     409: Refused,
-    413: UsageError,
-    415: UsageError,
-    422: UsageError,
-    429: Busy,
-    503: Busy,
+    **dict.fromkeys((413, 415, 422), UsageError),
+    **dict.fromkeys((429, 503), Busy),
 }
 CODES: dict[str, type[PlatformError]] = {"stale": Stale, "unavailable": Unavailable}
 # Where a line's YAML says on the server what 004 has as a setting of the client.
@@ -53,8 +50,10 @@ _SAME_NAME = {
     "collection": ("collect_controller_data", "collect_feedback", "data_retention_days"),
     "triggers": ("auto_retrain", "retrain_threshold", "retrain_interval_hours"),
     "release": ("deployment_rollback", "canary_percentage"),
-    "monitoring": ("health_check_interval_seconds", "health_alert_threshold")
-    + ("track_latency", "track_accuracy", "track_user_satisfaction"),
+    "monitoring": (
+        *("health_check_interval_seconds", "health_alert_threshold"),
+        *("track_latency", "track_accuracy", "track_user_satisfaction"),
+    ),
 }
 ON_SERVER: dict[str, tuple[str, ...]] = {
     "min_eval_samples": ("policy", "gates", "min_golden_items"),
@@ -121,12 +120,6 @@ class Pipeline:
             base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=config.timeout_seconds
         )
         self._compared = not config.model_fields_set & ON_SERVER.keys()
-
-    def __enter__(self) -> "Pipeline":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connections; `get_pipeline` makes a new one afterwards."""
@@ -196,13 +189,13 @@ class Pipeline:
 
     def predict(self, line: str, input: JsonValue | bytes, *, user: str | None = None) -> dict[str, Any]:
         """Ask a line's model (contributor): `prediction_id`, `version`, `arm`, `output`; bytes are a media file."""
-        return self._call("POST", f"/v1/lines/{line}/predict", json={"input": _sent(input)} | _of(user))
+        return self._call("POST", f"/v1/lines/{line}/predict", json=_asked("input", _sent(input), user))
 
     def predict_many(
         self, line: str, inputs: Sequence[JsonValue | bytes], *, user: str | None = None
     ) -> list[dict[str, Any]]:
         """Ask for several inputs at once, all or none of which are answered, in order."""
-        asked = {"inputs": [_sent(each) for each in inputs]} | _of(user)
+        asked = _asked("inputs", [_sent(each) for each in inputs], user)
         return self._call("POST", f"/v1/lines/{line}/predict", json=asked)["predictions"]
 
     def differences(self) -> list[str]:
@@ -229,7 +222,8 @@ class Pipeline:
 
     def _call(self, method: str, path: str, *, safe: bool = False, **request: Any) -> Any:
         if not self._compared:
-            self._compare()
+            for sentence in self.differences():
+                log.warning(sentence)
         for attempt in range(ATTEMPTS):
             last = attempt == ATTEMPTS - 1
             try:
@@ -253,21 +247,17 @@ class Pipeline:
             _wait(attempt, None)
         raise AssertionError("the last attempt returns or raises")
 
-    def _compare(self) -> None:
-        for sentence in self.differences():
-            log.warning(sentence)
-
 
 def _identified(event: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {"event_id": new_event_id(), **event}
 
 
+def _asked(name: str, value: JsonValue, user: str | None) -> dict[str, JsonValue]:
+    return {name: value} if user is None else {name: value, "user": user}
+
+
 def _sent(value: JsonValue | bytes) -> JsonValue:
     return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
-
-
-def _of(user: str | None) -> dict[str, JsonValue]:
-    return {} if user is None else {"user": user}
 
 
 def _not_done(response: httpx.Response) -> bool:
