@@ -95,7 +95,7 @@ def test_a_person_whose_key_does_not_do_is_told_why_and_may_give_another(seen_ga
     with seen_gateway.client("viewer", headers=PAGE) as client:
         refused = client.get("/lines/topics/rollback?version=1")
     assert refused.status_code == 403
-    assert "viewer is viewer; this needs reviewer." in Page(refused.text).text
+    assert "viewer has the role viewer; this needs reviewer." in Page(refused.text).text
     assert Page(refused.text).fields()["to"] == "/lines/topics/rollback?version=1"
     with httpx.Client(base_url=seen_gateway.url, headers=PAGE) as nobody:
         ended = nobody.post("/review/decision", data={"approve": "true", "reason": "a session that ended meanwhile"})
