@@ -1,10 +1,11 @@
 """The gateway under load: beside a bare server, beside the model alone, with copies, and while versions switch.
 
-`mlops serve` runs as it is - keys, metrics, request log, a worker process a version, every prediction stored - with a
-model that does next to nothing (the baseline family's, which has seen nothing). `load.py` sends from a third process,
-so that three share two cores. The physical limit is a raw ASGI app on the same uvicorn, the model the same predictor in
-this process. Targets: 4,000 requests/s; p99 at most 10 ms at half load; 0.3 ms added at p50 to the model called alone;
-copies of every request (shadow) at most 5 % of p99 at 30 % load; no failed request while versions switch.
+`mlops serve --no-watch` runs as it is - keys, metrics, request log, a worker process a version, every prediction stored
+- with a model that does next to nothing (the baseline family's, which has seen nothing). `load.py` sends from a third
+process, so that three share two cores. The physical limit is a raw ASGI app on the same uvicorn, the model alone the
+same predictor in this process. Targets: 4,000 requests/s; p99 at most 10 ms at half load; 0.3 ms added at p50 to the
+model called alone; copies of every request (shadow) at most 5 % of p99 at 30 % load; no failed request while versions
+switch.
 """
 
 import json
@@ -65,7 +66,7 @@ class Gateway:
 
     def __enter__(self) -> Self:
         """Start it, and wait until every line answers."""
-        command = [sys.executable, "-m", "mlops_assets.cli", "serve", "--port", str(self.port)]
+        command = [sys.executable, "-m", "mlops_assets.cli", "serve", "--no-watch", "--port", str(self.port)]
         self.process = subprocess.Popen(command, env=self._environment, stdout=self._log, stderr=self._log)
         for line in self.lines:
             answering(self.predict(line))
@@ -186,7 +187,7 @@ def switched(gateway: Gateway, loader: Loader, line: Line, version: int, rate: f
     That is from the call of `rollback`, as the judge of a canary calls it, to the last answer by the canary.
     """
     platform, request = gateway.platform, gateway.predict(line, marked='"arm":"canary"')
-    with loader.meanwhile(request, rate, seconds=12) as found:
+    with loader.meanwhile(request, rate=rate, seconds=12) as found:
         deploy(platform, line, version, strategy="replace", **BY)
         time.sleep(2)
         rollback(platform, line, to=None, **BY)

@@ -12,11 +12,11 @@ asyncio protocol on uvloop that reads no more of an answer than its status and l
 import asyncio
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
 import time
-import uuid
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -95,9 +95,11 @@ class Loader:
         return self._run(request, False, connections=connections, seconds=seconds, rate=rate)
 
     @contextmanager
-    def meanwhile(self, request: Request, rate: float, *, seconds: float) -> Iterator[list[Load]]:
-        """Send so many requests a second while the block runs, which must not take longer; the list is filled then."""
-        self._say(request, connections=64, seconds=seconds, rate=rate)
+    def meanwhile(
+        self, request: Request, *, seconds: float, rate: float = 0, connections: int = 64
+    ) -> Iterator[list[Load]]:
+        """Send at a rate, or without one as many as it takes, while the block runs; then the list is filled."""
+        self._say(request, connections=connections, seconds=seconds, rate=rate)
         found: list[Load] = []
         yield found
         found.append(self._heard())
@@ -157,7 +159,9 @@ class _Run:
             each.close()
         took = sorted(self.took) or [0.0]
         p50, p99 = (took[int(share * (len(took) - 1))] * 1000 for share in (0.5, 0.99))
-        return Load(len(self.took), seconds, p50, p99, self.failed, self.acknowledged, self.marked, self.last_marked)
+        return Load(
+            len(self.took), seconds, p50, p99, dict(self.failed), self.acknowledged, self.marked, self.last_marked
+        )
 
     async def connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -220,7 +224,7 @@ class _Connection(asyncio.Protocol):
         if len(message) == 1:
             self.transport.write(message[0])
             return
-        self._ids = [uuid.uuid4().hex for _ in message[1:]]
+        self._ids = [os.urandom(16).hex() for _ in message[1:]]
         parts = (part for at, each in enumerate(self._ids) for part in (each.encode(), message[at + 1]))
         self.transport.write(b"".join((message[0], *parts)))
 
