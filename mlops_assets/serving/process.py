@@ -88,16 +88,18 @@ class WorkerProcess(asyncio.Protocol):
         return answer
 
     @property
-    def memory_gb(self) -> float:
-        """Resident memory; 0 once it is gone."""
-        with suppress(psutil.Error):
-            return psutil.Process(self.pid).memory_info().rss / GIGABYTE
-        return 0.0
-
-    @property
     def pid(self) -> int | None:
         """The process's number, once it is started."""
         return self._process and self._process.pid
+
+    def hold_to(self, memory_gb: float) -> None:
+        """End it if it uses more resident memory than that."""
+        if self.pid is None:
+            return
+        with suppress(psutil.Error):
+            used = psutil.Process(self.pid).memory_info().rss / GIGABYTE
+            if used > memory_gb:
+                self.kill(f"it used {used:.2f} GB of its {memory_gb:g} GB")
 
     def kill(self, why: str) -> None:
         """End it now."""

@@ -77,7 +77,8 @@ class ServedModel:
         self._root, self._judged, self._told = root, judged, told
         self._known: Judged | None = None
         self._loop = asyncio.get_running_loop()
-        self._process: WorkerProcess | None = None
+        self._begun: WorkerProcess | None = None
+        self._process: WorkerProcess | None = None  # once it may be asked
         self._flight: _Flight | None = None
         self._queue: deque[_Ask] = deque()
         self._background: deque[_Ask] = deque()
@@ -146,7 +147,7 @@ class ServedModel:
 
     async def _supervise(self) -> None:
         while True:
-            process = WorkerProcess()
+            process = self._begun = WorkerProcess()
             fit = False
             try:
                 why = await self._serve(process)
@@ -291,12 +292,10 @@ class ServedModel:
                     ask = queue.popleft()
                     self._waiting -= len(ask.inputs) if queue is self._queue else 0
                     _fail(ask, "overloaded", "it waited too long for others to be answered")
-            if self._process is None:
-                continue
-            if self._flight is not None and self._flight.deadline <= now:
+            if self._process is not None and self._flight is not None and self._flight.deadline <= now:
                 self._process.kill("it did not answer in time")
-            elif ticks % MEMORY_TICKS == 0 and (used := self._process.memory_gb) > self.line.serving.memory_gb:
-                self._process.kill(f"it used {used:.2f} GB of its {self.line.serving.memory_gb:g} GB")
+            elif ticks % MEMORY_TICKS == 0 and self._begun is not None:
+                self._begun.hold_to(self.line.serving.memory_gb)
 
 
 def _fail(ask: _Ask, code: str, why: str) -> None:

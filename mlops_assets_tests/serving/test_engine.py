@@ -327,6 +327,17 @@ async def _answered(engine: Engine, line: Line) -> list[Answer]:
     raise AssertionError("no answer came")
 
 
+def test_a_process_that_grows_beyond_its_memory_is_ended(tmp_path: Path) -> None:
+    platform, line = platform_with(tmp_path, serving=Serving(memory_gb=0.02))
+    serve(platform, line, answering(platform, line, "sport"))
+
+    async def main() -> None:
+        async with serving(platform) as engine:
+            await until(lambda: "GB of its 0.02 GB" in "".join(each.problem for each in engine.loaded()[line.line]))
+
+    asyncio.run(main())
+
+
 def test_more_than_may_wait_is_refused_and_counted(tmp_path: Path) -> None:
     platform, line = platform_with(tmp_path, serving=Serving(queue=4, max_batch=2))
     one = answering(platform, line, "sport")
