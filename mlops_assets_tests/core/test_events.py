@@ -1,6 +1,9 @@
 """What is an event, and what is refused: the cases of a hostile client."""
 
 import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,7 +82,10 @@ def test_a_time_is_kept_in_utc():
         ('{"kind":"usage","type":"a","event_id":"a b"}', "event_id: "),
         ('{"kind":"feedback","rating":5,"notes":"' + "a" * LARGEST_EVENT + '"}', "bytes"),
         ('{"kind":"prediction","version":1,"arm":"canary","success":true,"latency_ms":NaN}', "NaN"),
-        ('{"kind":"prediction","version":1,"arm":"canary","success":true,"latency_ms":1e400}', "beyond a float's range"),
+        ('{"kind":"prediction","version":1,"arm":"canary","success":true,"latency_ms":1e400}', "beyond a float"),
+            '{"kind":"prediction","version":1,"arm":"canary","success":true,"latency_ms":1e400}',
+            "beyond a float's range",
+        ),
         ('{"kind":"correction","target":"a"}', "prediction_id: "),
         ("[" * 60_000, "within"),
         ("[]", "object"),
@@ -130,3 +136,16 @@ def test_ids_that_are_made_differ_and_are_ids():
     made = [new_event_id() for _ in range(1000)]
     assert len(set(made)) == 1000
     assert all(parse({"kind": "feedback", "rating": 5, "event_id": each}).event_id == each for each in made)
+
+
+def test_ids_are_never_given_twice_by_threads_or_by_a_forked_process() -> None:
+    with ThreadPoolExecutor(4) as threads:
+        made = threads.map(lambda _: [new_event_id() for _ in range(2_000)], range(4))
+        known = [each for some in made for each in some]
+    code = (
+        "import os, sys; from mlops_assets.core.events import new_event_id; new_event_id(); sys.stdout.flush();"
+        "child = os.fork() == 0; print(*(new_event_id() for _ in range(100)), flush=True); child or os.wait()"
+    )
+    forked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert len(forked) == 200
+    assert len({name[12:] for name in (*known, *forked)}) == len(known) + len(forked)
