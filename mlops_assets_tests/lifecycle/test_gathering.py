@@ -5,18 +5,22 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from mlops_assets import wiring
 from mlops_assets.core.events import Feedback
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.lifecycle.failpoints import VARIABLE
 from mlops_assets.lifecycle.gathering import MANIFEST, cursor, gather
 from mlops_assets.lifecycle.ingest import raw_batch, stored_copy
+from mlops_assets.lifecycle.triggering import trigger
 from mlops_assets.lifecycle.validate import validate
 from mlops_assets_tests.lifecycle.chain import open_light_line
 from mlops_assets_tests.lifecycle.used import asked, corrected, eager, report, use
@@ -89,6 +93,19 @@ def test_the_last_report_counts_and_what_cannot_be_used_says_why(platform: Platf
     }
 
 
+def test_postgres_gathers_the_same_batch_as_sqlite(platform: Platform, tmp_path: Path, postgres_url: str) -> None:
+    line = eager(baseline_line(tmp_path))
+    settings = wiring.Settings(root=tmp_path, home=tmp_path / "other", database_url=postgres_url)
+    digests = []
+    for each in (platform, wiring.platform(settings)):
+        use(each, line, items=30)
+        done = trigger(each, line, datetime.now(UTC), actor="ada")
+        assert done.batch is not None
+        digests.append(done.batch.sha256)
+        assert cursor(each, line) == each.events.last(line.line) == 60
+    assert len(set(digests)) == 1
+
+
 def test_nothing_to_learn_from_is_no_batch_and_is_looked_at_again(platform: Platform, tmp_path: Path) -> None:
     line = eager(baseline_line(tmp_path))
     (row,) = texts(1, 1)
@@ -118,7 +135,7 @@ def test_a_gathering_that_dies_is_the_same_batch_afterwards(point: str, tmp_path
     assert [each.actor for each in platform.ledger.entries(line.line, "gathered")] == ["ada", "bob"]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.one_of(st.none(), st.integers(0, 5)), min_size=1, max_size=12))
 def test_every_correction_is_learned_once_however_gatherings_fall(
     steps: list[int | None], tmp_path_factory: pytest.TempPathFactory, shared: Platform
