@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -25,6 +26,7 @@ import yaml
 from alternate import Ratio, alternate, ratio, show
 from load import Load, Loader, Request
 from orchestration import TOPICS, write_texts
+from pydantic import JsonValue
 
 from mlops_assets import wiring
 from mlops_assets.core.errors import Unavailable
@@ -38,14 +40,16 @@ from mlops_assets.lifecycle.rollout import advance, deploy, promote, rollback
 CALLERS = 32  # whose requests take turns, as each key may send 1,000 a second
 CONNECTIONS = 16
 START_SECONDS = 120
+BODY = {"input": "music for a walk in the rain"}
 BY = {"actor": "bench", "reason": "benchmark"}
 
 
 class Gateway:
     """A home with released lines of the baseline family, and `mlops serve` before it; use as a context."""
 
-    def __init__(self, root: Path, lines: list[Line]) -> None:
+    def __init__(self, root: Path, lines: list[Line], body: Mapping[str, JsonValue] = BODY) -> None:
         self.lines = lines
+        self.body = json.dumps(dict(body))
         self.home = root / "home"
         (root / "lines").mkdir()
         documents = [
@@ -80,8 +84,7 @@ class Gateway:
     def predict(self, line: Line, *, marked: str = "") -> Request:
         """Return a request for a prediction."""
         url = f"http://127.0.0.1:{self.port}/v1/lines/{line.line}/predict"
-        body = json.dumps({"input": "music for a walk in the rain"})
-        return Request(url, body, self.keys, wanted='"prediction_id"', marked=marked)
+        return Request(url, self.body, self.keys, wanted='"prediction_id"', marked=marked)
 
 
 def free_port() -> int:
@@ -159,7 +162,7 @@ class Raw:
         """Start it; return a request for it."""
         port = free_port()
         self._process = subprocess.Popen([sys.executable, "-c", RAW, str(port)])
-        request = Request(f"http://127.0.0.1:{port}/", json.dumps({"input": "music for a walk in the rain"}))
+        request = Request(f"http://127.0.0.1:{port}/", json.dumps(BODY))
         answering(request)
         return request
 
@@ -176,7 +179,7 @@ def model_alone(gateway: Gateway, line: Line, calls: int) -> float:
     took = []
     for _ in range(calls):
         start = time.perf_counter()
-        predictor.predict(["music for a walk in the rain"])
+        predictor.predict([BODY["input"]])
         took.append(time.perf_counter() - start)
     return statistics.median(took) * 1000
 
