@@ -1,5 +1,6 @@
 """What is asked of a model and what comes back, as frames carry it."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,22 @@ class Inputs:
     def chosen(self, places: Sequence[int]) -> "Inputs":
         """Return some of them."""
         return Inputs(bytes(self.letters[at] for at in places), [self.parts[at] for at in places])
+
+
+@dataclass(slots=True)
+class Ask:
+    """Inputs that wait for replies until `deadline` (perf_counter); `patient` ones for another process, too."""
+
+    inputs: Inputs
+    deadline: float
+    patient: bool
+    replies: "asyncio.Future[list[Reply]]"
+    attempts: int = 0
+
+    def fail(self, code: str, why: str) -> None:
+        """Answer that there is no answer."""
+        if not self.replies.done():
+            self.replies.set_result([Reply(failure=code, why=why)] * len(self.inputs))
 
 
 def replies_of(said: Sequence[bytes], size: int) -> list[Reply]:

@@ -21,7 +21,7 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.serving import ServedVersion
 from mlops_assets.lifecycle.judged import Judged
 from mlops_assets.lifecycle.serving_check import alike
-from mlops_assets.serving.exchange import Inputs, Reply, replies_of
+from mlops_assets.serving.exchange import Ask, Inputs, Reply, replies_of
 from mlops_assets.serving.frames import Blob, Servable
 from mlops_assets.serving.process import Ended, WorkerProcess
 
@@ -34,17 +34,8 @@ ATTEMPTS = 2  # processes that one request may be given to
 
 
 @dataclass(slots=True)
-class _Ask:
-    inputs: Inputs
-    deadline: float
-    patient: bool  # waits for a new process if this one dies
-    replies: "asyncio.Future[list[Reply]]"
-    attempts: int = 0
-
-
-@dataclass(slots=True)
 class _Flight:
-    asks: list[_Ask]
+    asks: list[Ask]
     size: int
     deadline: float = field(init=False)
 
@@ -80,8 +71,8 @@ class ServedModel:
         self._begun: WorkerProcess | None = None
         self._process: WorkerProcess | None = None  # once it may be asked
         self._flight: _Flight | None = None
-        self._queue: deque[_Ask] = deque()
-        self._background: deque[_Ask] = deque()
+        self._queue: deque[Ask] = deque()
+        self._background: deque[Ask] = deque()
         self._waiting = 0
         self._lost = 0  # processes in a row that answered nobody
         self._closing = False
@@ -117,7 +108,7 @@ class ServedModel:
         if self._waiting + len(inputs) > self.line.serving.queue:
             self.shed += 1
             raise Busy(f"Too many requests wait for {self.line.line}.", "Send it again in a second.")
-        ask = _Ask(inputs, deadline, patient, self._loop.create_future())
+        ask = Ask(inputs, deadline, patient, self._loop.create_future())
         self._waiting += len(inputs)
         self._queue.append(ask)
         self._pump()
@@ -127,7 +118,7 @@ class ServedModel:
         """Queue a copy that nobody waits for, to be answered when nobody else waits; None if there are many."""
         if self._process is None or len(self._background) >= BACKGROUND:
             return None
-        ask = _Ask(inputs, deadline, False, self._loop.create_future())
+        ask = Ask(inputs, deadline, False, self._loop.create_future())
         self._background.append(ask)
         self._pump()
         return ask.replies
@@ -205,7 +196,7 @@ class ServedModel:
         """Give the process what waits, if it has nothing to do."""
         if self._process is None or self._flight is not None:
             return
-        asks: list[_Ask] = []
+        asks: list[Ask] = []
         room = self.line.serving.max_batch
         while self._queue and (not asks or len(self._queue[0].inputs) <= room):
             if asks and self._queue[0].attempts:
@@ -226,7 +217,7 @@ class ServedModel:
             return
         self._fly(self._process, asks)
 
-    def _fly(self, process: WorkerProcess, asks: list[_Ask]) -> None:
+    def _fly(self, process: WorkerProcess, asks: list[Ask]) -> None:
         for ask in asks:
             ask.attempts += 1
         self._flight = _Flight(asks, sum(len(ask.inputs) for ask in asks))
@@ -264,21 +255,21 @@ class ServedModel:
         now = time.perf_counter()
         for ask in reversed(flight.asks if flight else []):
             if now >= ask.deadline:
-                _fail(ask, "timeout", f"it took longer than {self.line.serving.timeout_seconds:g} s")
+                ask.fail("timeout", f"it took longer than {self.line.serving.timeout_seconds:g} s")
             elif ask.patient and ask.attempts < ATTEMPTS and self.state == "ready":
                 self._queue.appendleft(ask)
                 self._waiting += len(ask.inputs)
             else:
-                _fail(ask, "crashed", why)
+                ask.fail("crashed", why)
 
     def _give_up(self, why: str) -> None:
         self._drop(self._queue, why)
         self._drop(self._background, why)
         self._waiting = 0
 
-    def _drop(self, queue: deque[_Ask], why: str) -> None:
+    def _drop(self, queue: deque[Ask], why: str) -> None:
         while queue:
-            _fail(queue.popleft(), "unavailable", why)
+            queue.popleft().fail("unavailable", why)
 
     async def _tick(self) -> None:
         """End a process that hangs or grows, and the waiting of those whose time is up."""
@@ -291,16 +282,11 @@ class ServedModel:
                 while queue and queue[0].deadline <= now:
                     ask = queue.popleft()
                     self._waiting -= len(ask.inputs) if queue is self._queue else 0
-                    _fail(ask, "overloaded", "it waited too long for others to be answered")
+                    ask.fail("overloaded", "it waited too long for others to be answered")
             if self._process is not None and self._flight is not None and self._flight.deadline <= now:
                 self._process.kill("it did not answer in time")
             elif ticks % MEMORY_TICKS == 0 and self._begun is not None:
                 self._begun.hold_to(self.line.serving.memory_gb)
-
-
-def _fail(ask: _Ask, code: str, why: str) -> None:
-    if not ask.replies.done():
-        ask.replies.set_result([Reply(failure=code, why=why)] * len(ask.inputs))
 
 
 def _blob(given: Path | JsonValue) -> JsonValue | Blob:
