@@ -12,7 +12,7 @@ import pytest
 
 from mlops_assets import wiring
 from mlops_assets.adapters.serving_pointer import ServingPointer
-from mlops_assets.core.errors import ConfigError, NotFound
+from mlops_assets.core.errors import ConfigError, Corrupt, NotFound
 from mlops_assets.core.ports import Pointer, Version
 from mlops_assets.families.text import FAMILY
 from mlops_assets.inference import as_langgraph_node, load
@@ -74,7 +74,7 @@ def publish(home: Path, servable: Path, number: int) -> None:
         deployed_at="2026-01-01T00:00:00+00:00",
     )
     pointer = Pointer(line="intent", revision=number, roles={"production": number})
-    ServingPointer(home, store=store).publish("intent", pointer, version)
+    ServingPointer(home, store=store).publish(pointer, [("production", version, 1.0)])
 
 
 def test_follows_the_pointer(home: Path, servables: tuple[Path, Path]) -> None:
@@ -84,6 +84,18 @@ def test_follows_the_pointer(home: Path, servables: tuple[Path, Path]) -> None:
     assert (model.version, model.predict("hello friend")) == (1, first)
     publish(home, servables[1], 2)
     assert model.predict("hello friend") == FAMILY.load(servables[1]).predict(["hello friend"])[0] != first
+    assert model.version == 2
+
+
+def test_goes_on_with_what_it_has_while_the_pointer_cannot_be_read(home: Path, servables: tuple[Path, Path]) -> None:
+    publish(home, servables[0], 1)
+    model = load("intent")
+    (home / "serving" / "intent.json").write_text("{")
+    assert model.predict("hello")["category"] in LABELS
+    assert model.version == 1
+    with pytest.raises(Corrupt, match="`mlops up` writes it anew"):
+        load("intent")
+    publish(home, servables[1], 2)
     assert model.version == 2
 
 

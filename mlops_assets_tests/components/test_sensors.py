@@ -13,6 +13,7 @@ from mlops_assets.components.model_line import line_definitions
 from mlops_assets.components.running import open_instance, run_batch
 from mlops_assets.core.orchestration import LINE_TAG, chain_job
 from mlops_assets.core.records import Quarantined
+from mlops_assets.lifecycle.rollout import deploy, rollback
 from mlops_assets.lifecycle.validate import validate
 from mlops_assets_tests.components.conftest import Site
 from mlops_assets_tests.lines import good_batch
@@ -34,6 +35,7 @@ class Eye:
         self._definitions = dg.Definitions.merge(line_definitions(site.line), resources)
         self._sensor = self._definitions.resolve_sensor_def(f"{site.line.line}_{name}")
         self._cursor: str | None = None
+        self.said = ""
 
     def look(self) -> list[dg.RunRequest]:
         context = dg.build_sensor_context(
@@ -43,6 +45,8 @@ class Eye:
             resources={"platform": self._site.platform},
         )
         seen = self._sensor(context)
+        if isinstance(seen, dg.SkipReason):
+            self.said = seen.skip_message or ""
         if not isinstance(seen, dg.SensorResult):
             return []
         self._cursor = seen.cursor
@@ -155,6 +159,41 @@ def test_a_run_in_progress_is_waited_for(site: Site, instance: dg.DagsterInstanc
     assert len(eye.look()) == 1
 
 
+def test_the_next_batch_waits_while_a_version_is_rolled_out_and_goes_on_after(
+    site: Site, instance: dg.DagsterInstance
+) -> None:
+    batch_id = site.submit("good")
+    run_batch(site.platform, site.line, batch_id, until="decision")
+    base = site.platform.versions.get(site.line.line, 1)
+    canary = site.platform.versions.add(
+        site.line.line,
+        servable=base.servable,
+        model=base.model,
+        batch_id=None,
+        decision_id="by-hand",
+        parent_version=1,
+    )
+    eye = Eye(site, "improve", instance)
+    (first,) = eye.look()
+    deploy(site.platform, site.line, canary.version, strategy="canary", actor="ann", reason="a try")
+    assert eye.look() == []
+    assert "being rolled out to 10% of users; the next batch waits" in eye.said
+    result = line_job(site).execute_in_process(
+        instance=instance, partition_key=batch_id, tags=first.tags, raise_on_error=False
+    )
+    assert not result.success
+    skipped = failure_sensor(site)(failure_context(site, instance, result))
+    assert isinstance(skipped, dg.SkipReason)
+    assert "goes on when that has ended" in (skipped.skip_message or "")
+    assert site.record(batch_id, "quarantine") is None
+    rollback(site.platform, site.line, to=None, reason="no good", actor="ann")
+    (again,) = eye.look()
+    assert again.partition_key == batch_id
+    assert again.run_key != first.run_key
+    assert run_batch(site.platform, site.line, batch_id).success
+    assert site.platform.versions.pointer(site.line.line).roles["production"] > canary.version
+
+
 def line_job(site: Site) -> dg.JobDefinition:
     resources = dg.Definitions(resources={"platform": site.platform})
     return dg.Definitions.merge(line_definitions(site.line), resources).resolve_job_def(chain_job(site.line.line))
@@ -165,18 +204,26 @@ def test_a_failed_run_sets_its_batch_aside(site: Site, instance: dg.DagsterInsta
     instance.add_dynamic_partitions(site.line.line, [batch_id])
     result = line_job(site).execute_in_process(instance=instance, partition_key=batch_id, raise_on_error=False)
     assert not result.success
-    context = dg.build_run_status_sensor_context(
+    request = failure_sensor(site)(failure_context(site, instance, result))
+    assert isinstance(request, dg.RunRequest)
+    assert [key.path[-1] for key in request.asset_selection or ()] == ["quarantine"]
+    held = site.record(batch_id, "quarantine")
+    assert isinstance(held, Quarantined)
+    assert "dropped" in held.reason
+
+
+def failure_context(
+    site: Site, instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult
+) -> dg.RunFailureSensorContext:
+    return dg.build_run_status_sensor_context(
         sensor_name="topics_failure",
         dagster_event=result.get_run_failure_event(),
         dagster_instance=instance,
         dagster_run=result.dagster_run,
         resources={"platform": site.platform},
     ).for_run_failure()
+
+
+def failure_sensor(site: Site) -> dg.SensorDefinition:
     resources = dg.Definitions(resources={"platform": site.platform})
-    sensor = dg.Definitions.merge(line_definitions(site.line), resources).resolve_sensor_def("topics_failure")
-    request = sensor(context)
-    assert isinstance(request, dg.RunRequest)
-    assert [key.path[-1] for key in request.asset_selection or ()] == ["quarantine"]
-    held = site.record(batch_id, "quarantine")
-    assert isinstance(held, Quarantined)
-    assert "dropped" in held.reason
+    return dg.Definitions.merge(line_definitions(site.line), resources).resolve_sensor_def("topics_failure")
