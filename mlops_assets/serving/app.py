@@ -77,9 +77,11 @@ def build(
         following = [asyncio.create_task(_follow(platform, keyring, metrics, log)), asyncio.create_task(log.follow())]
         try:
             await running.start()
-            yield
+            try:
+                yield
+            finally:
+                await running.stop()
         finally:
-            await running.stop()
             for task in following:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)

@@ -4,6 +4,7 @@ Pure ASGI around the whole app, pages and metrics included. A framework's own me
 reads and parses a body before it asks a dependency whether the caller may send one.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,7 @@ from mlops_assets.serving.visit import GONE, DoorSettings, Held, Refusal, Visit
 
 OLDEST_KEYS_SECONDS = 300  # that the list of keys may be, should the database be away
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+FOREIGN = "A browser sent this from another site's page."
 NO_KEY = "A valid key is needed: `Authorization: Bearer mlops_...`."
 
 
@@ -99,12 +101,19 @@ class Door:
         if wait := self._rates.ask(visit.caller.name):
             message = f"{visit.caller.name} asks more than {self._settings.requests_per_second:g} times a second."
             raise Refusal(429, message, headers={"Retry-After": str(wait)})
-        if visit.by_cookie and visit.method not in SAFE and not same_origin(visit):
-            raise Refusal(403, "A browser sent this from another site's page.")
-        if visit.path == LOG_OUT and visit.method == "POST":
+        changes = visit.method not in SAFE
+        foreign = changes and visit.by_cookie and not same_origin(visit)
+        if visit.path == LOG_OUT and visit.method == "POST" and not foreign:
             await self._login.log_out(visit)
             return
-        await self._authorise(visit)
+        visit.target = self.routes_by_role.find(visit.method, visit.path)
+        if changes and visit.target is not None:
+            visit.before_403 = functools.partial(self._auditor.refused, visit.caller, visit.method, visit.target)
+        if foreign:
+            raise Refusal(403, FOREIGN)
+        needed: AccessRole = visit.target.role if visit.target else "viewer"
+        if not visit.caller.may(needed):
+            raise Refusal(403, f"{visit.caller.name} has the role {visit.caller.role}; this needs {needed}.")
         visit.limit = self._limit(visit.target)
         visit.check_announced()
         scope["caller"] = visit.caller
@@ -131,22 +140,11 @@ class Door:
         if wait := self._rates.fail((scope.get("client") or ("",))[0]):
             raise Refusal(429, "Too many wrong keys from this address.", headers={"Retry-After": str(wait)})
 
-    async def _authorise(self, visit: Visit) -> None:
-        caller = visit.caller
-        assert caller is not None
-        visit.target = self.routes_by_role.find(visit.method, visit.path)
-        needed: AccessRole = visit.target.role if visit.target else "viewer"
-        if caller.may(needed):
-            return
-        if visit.method not in SAFE and visit.target is not None:
-            await self._auditor.refused(caller, visit.method, visit.target)
-        raise Refusal(403, f"{caller.name} has the role {caller.role}; this needs {needed}.")
-
     async def _log_in(self, scope: Scope, visit: Visit) -> None:
         to = "/"
         if visit.method == "POST":
             if visit.headers.keys() & {b"origin", b"sec-fetch-site"} and not same_origin(visit):
-                raise Refusal(403, "A browser sent this from another site's page.")
+                raise Refusal(403, FOREIGN)
             if await self._login.log_in(visit, secure=scope["scheme"] == "https"):
                 return
             self._count_failure(scope)

@@ -16,12 +16,12 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HEADER_SECONDS = 10.0
-HEADER_BYTES = 65_536
-
 
 class BoundedHttp(HttpToolsProtocol):
     """uvicorn's HTTP, which ends a connection whose headers take too long or are too large."""
+
+    seconds = 10.0
+    most_bytes = 65_536
 
     _timer: asyncio.TimerHandle | None = None
     _reading = True  # headers: from the start of a request, or of the connection, to their end
@@ -30,7 +30,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Wait for a first request, not for ever."""
         super().connection_made(transport)
-        self._timer = self.loop.call_later(HEADER_SECONDS, self._end)
+        self._timer = self.loop.call_later(self.seconds, self._end)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
@@ -45,10 +45,10 @@ class BoundedHttp(HttpToolsProtocol):
                 self._wait_no_longer()
             return
         self._size += len(data)
-        if self._size > HEADER_BYTES:
+        if self._size > self.most_bytes:
             self._end()
         elif self._timer is None:
-            self._timer = self.loop.call_later(HEADER_SECONDS, self._end)
+            self._timer = self.loop.call_later(self.seconds, self._end)
 
     def on_message_begin(self) -> None:
         """Headers begin."""
@@ -58,7 +58,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or one that trails a body in chunks."""
         self._size += len(name) + len(value)
-        if self._size > HEADER_BYTES:
+        if self._size > self.most_bytes:
             self._end()
             return
         super().on_header(name, value)
@@ -105,11 +105,18 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def configure(app: Any, *, drain_seconds: float, certificate: str | None, key: str | None) -> uvicorn.Config:
+def configure(
+    app: Any,
+    *,
+    drain_seconds: float = 30,
+    certificate: str | None = None,
+    key: str | None = None,
+    http: type[BoundedHttp] = BoundedHttp,
+) -> uvicorn.Config:
     """Return how the app is served: stopping waits `drain_seconds` for requests in flight."""
     return uvicorn.Config(
         app,
-        http=BoundedHttp,
+        http=http,
         ws="none",
         lifespan="on",
         log_config=None,

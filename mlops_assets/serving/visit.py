@@ -2,12 +2,13 @@
 
 import asyncio
 import re
-import secrets
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.types import Message, Receive, Scope, Send
 
+from mlops_assets.core.events import new_event_id
 from mlops_assets.serving.access import Caller
 from mlops_assets.serving.answers import CODES, error_body
 from mlops_assets.serving.routing import Target
@@ -68,7 +69,7 @@ class Visit:
         self.path: str = scope["path"]
         self.query: str = scope["query_string"].decode("latin-1")
         given = self.headers.get(b"x-request-id", b"")
-        self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else new_event_id()
         announced = self.headers.get(b"content-length", b"0")
         self.announced = int(announced) if announced.isdigit() else 0
         self.has_body = self.announced > 0 or b"transfer-encoding" in self.headers
@@ -81,6 +82,7 @@ class Visit:
         self.status = 0
         self.gone = False
         self.refusal: Refusal | None = None
+        self.before_403: Callable[[], Awaitable[None]] | None = None
         self._complete = not self.has_body
         self._settings = settings
         self._held = held
@@ -167,6 +169,8 @@ class Visit:
     async def _pass(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self.status == 403 and self.before_403 is not None:
+                await self.before_403()
             given = list(message["headers"])
             names = {name for name, _ in given}
             given += [each for each in _SECURITY if each[0] not in names]

@@ -6,7 +6,6 @@
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from mlops_assets.adapters.dagster_graphql import DagsterGraphql
 from mlops_assets.core.line import Line
@@ -24,6 +22,7 @@ from mlops_assets.lifecycle import keys
 from mlops_assets.lifecycle.bootstrapping import bootstrap
 from mlops_assets.serving.app import build
 from mlops_assets.serving.door import Door
+from mlops_assets.serving.listening import BoundedHttp, Server, configure
 from mlops_assets_tests.lines import baseline_line
 from mlops_assets_tests.platform_fixture import InProcess, make_platform
 
@@ -100,21 +99,16 @@ def gateway_of(platform: Platform, line: Line, **options: Any) -> Iterator[Gatew
 
 
 @contextlib.contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """Run an ASGI app on a free port of this machine; yield its address, and end it in good order."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=10)
-        )
+def serving(app: Any, *, http: type[BoundedHttp] = BoundedHttp) -> Iterator[str]:
+    """Run an ASGI app on a free port of this machine, as `mlops serve` does; yield its address, and end it."""
+    ready = threading.Event()
+    with socket.create_server(("127.0.0.1", 0), backlog=2_048) as listening:
+        server = Server(configure(app, drain_seconds=10, http=http), ready=ready.set)
         thread = threading.Thread(target=server.run, args=([listening],), name="gateway")
         thread.start()
         try:
-            deadline = time.monotonic() + START_SECONDS
-            while not server.started:
-                if not thread.is_alive() or time.monotonic() > deadline:
-                    raise RuntimeError("the gateway did not start")
-                time.sleep(0.01)
+            if not ready.wait(START_SECONDS):
+                raise RuntimeError("the gateway did not start")
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
             server.should_exit = True

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
+from mlops_assets.serving.listening import BoundedHttp
 from mlops_assets.serving.visit import DoorSettings
-from mlops_assets_tests.serving.gateway_fixture import Gateway, IdleEngine, gateway_of, released_platform
+from mlops_assets_tests.serving.gateway_fixture import Gateway, IdleEngine, gateway_of, released_platform, serving
 
 SLOW = 500
 HURRIED = DoorSettings(stall_seconds=1.0, bytes_per_second=100)
@@ -64,9 +67,7 @@ def test_a_body_in_time_is_read_however_it_is_cut(hurried: Gateway) -> None:
 
 def begin(gateway: Gateway, *, length: int = 1_000) -> socket.socket:
     """Open a connection and send the headers of a body."""
-    address = urlsplit(gateway.url)
-    assert address.hostname is not None
-    line = socket.create_connection((address.hostname, address.port or 80), timeout=30)
+    line = connected(gateway.url)
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     line.sendall(
         f"POST /pipeline/collect/feedback?line=topics HTTP/1.1\r\nHost: here\r\nContent-Length: {length}\r\n"
@@ -83,3 +84,42 @@ def read_all(line: socket.socket) -> bytes:
     except ConnectionResetError:
         pass
     return found
+
+
+def test_headers_may_be_neither_slow_nor_endless() -> None:
+    class Hasty(BoundedHttp):
+        seconds = 0.3
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+        else:
+            await PlainTextResponse("here")(scope, receive, send)
+
+    with serving(app, http=Hasty) as url:
+        for sent in (b"", b"GET / HTTP/1.1\r\nHost: here\r\nX-More: "):
+            with connected(url) as line:
+                line.sendall(sent)
+                assert read_all(line) == b""  # ended, unanswered
+        for filler in (b"X-Some: more\r\n", b"x" * 4_096):
+            with connected(url) as line, pytest.raises(OSError, match=r"reset|Broken pipe"):
+                pour(line, filler)
+        with connected(url) as line:
+            line.sendall(b"GET /none HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+            assert read_all(line).startswith(b"HTTP/1.1 200 ")
+
+
+def pour(line: socket.socket, filler: bytes) -> None:
+    """Send headers without an end."""
+    line.sendall(b"GET / HTTP/1.1\r\nHost: here\r\nX-Long: ")
+    for _ in range(2**24 // len(filler)):
+        line.sendall(filler)
+
+
+def connected(url: str) -> socket.socket:
+    address = urlsplit(url)
+    assert address.hostname is not None
+    return socket.create_connection((address.hostname, address.port or 80), timeout=20)

@@ -95,8 +95,9 @@ async def _collect(scope: Scope, receive: Receive, send: Send, name: str | None,
     state = scope["app"].state
     try:
         documents, single = _documents(body, request.headers.get("content-type", "").encode())
-        prepared = _prepared(_line(state.lines, name), documents, kind, scope["caller"])
-        receipts = prepared.answers(await _stored(state.platform, state.metrics, _line(state.lines, name), prepared))
+        line = _line(state.lines, name)
+        prepared = _prepared(line, documents, kind, scope["caller"])
+        receipts = prepared.answers(await _stored(state.platform, state.metrics, line, prepared))
     except ValueError as error:
         await answer_bytes(send, 422, error_body("invalid", str(error), scope["request_id"]))
     except PlatformError as error:
