@@ -25,6 +25,7 @@ from mlops_assets.lifecycle import release
 
 BACKLOG = 2_048
 AGAIN_SECONDS = 5
+SWITCH_SECONDS = 0.001  # that one thread may keep Python to itself: those that store must not hold up those that answer
 log = logging.getLogger(__name__)
 
 
@@ -63,6 +64,7 @@ def serve(
             f"The gateway needs the package '{error.name}', which is not installed.",
             "pip install 'mlops_assets[serve]'",
         ) from error
+    sys.setswitchinterval(SWITCH_SECONDS)
     log_json_lines()
     _more_files()
     faults = tuple(Fault.parse(text) for text in inject or ())
