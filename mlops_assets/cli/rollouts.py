@@ -69,14 +69,13 @@ def served(
             first = f"It began at {rows[0].at}." if rows else f"Submit a batch: `mlops submit {name} PATH`."
             raise NotFound(f"{name} served nothing at {time.isoformat()}.", first)
         rows = [found]
-    columns = ("from", "until", "event", "by", "version", "share", "batch", "released by", "why")
+    columns = ("from (UTC)", "event", "by", "serves", "users", "batch", "why")
     cells = [
         (
-            *((row.at, row.until or "now", row.event, row.actor) if not number else ("", "", "", "")),
-            f"{arm.version} ({arm.role})",
+            *((row.at[:19].replace("T", " "), row.event, row.actor) if not number else ("", "", "")),
+            f"v{arm.version}",
             f"{arm.share:.0%}",
             arm.batch_id,
-            arm.released_by,
             row.reason if not number else " ".join(arm.reasons),
         )
         for row in rows
