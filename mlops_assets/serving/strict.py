@@ -56,12 +56,11 @@ class StrictRoute(APIRoute):
 
 
 def _deeper(value: Any) -> bool:
+    """Say whether more than the allowed objects and lists are within one another."""
     layer = [value]
-    for _ in range(DEEPEST + 1):
-        layer = [inner for each in layer for inner in _inside(each)]
-        if not layer:
-            return False
-    return True
+    for _ in range(DEEPEST):
+        layer = [inner for each in layer for inner in _inside(each) if isinstance(inner, dict | list)]
+    return bool(layer)
 
 
 def _inside(value: Any) -> Iterable[Any]:
