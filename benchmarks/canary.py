@@ -212,7 +212,6 @@ def harmless(shrink: int = 1) -> dict[str, Any]:
     for world in (
         World("everybody once", stepping=True),
         World("2,000 users, heavy ones", users=2_000, stepping=True),
-        World("100 users, heavy ones", users=100, stepping=True),
     ):
         count = HARMLESS // shrink
         ended = list(_spread(play, [(world, 10_000 + seed) for seed in range(count)], f"the same, {world.name}"))
