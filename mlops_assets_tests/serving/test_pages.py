@@ -4,23 +4,27 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlops_assets.core.events import Prediction
 from mlops_assets.core.ports import LedgerEntry
 from mlops_assets.core.serving import Beat, HealthSample, ServedVersion, Signal
 from mlops_assets.lifecycle import pages as reports
+from mlops_assets.lifecycle import rollout
+from mlops_assets.lifecycle.watching import look
 from mlops_assets.serving import pages
 from mlops_assets.serving.pages.charts import Drawn, Limit, Series, drawn
-from mlops_assets.serving.pages.story import told
+from mlops_assets.serving.pages.story import latest, told
 from mlops_assets_tests.lines import baseline_line
 from mlops_assets_tests.platform_fixture import make_platform
 from mlops_assets_tests.serving.gateway_fixture import Gateway, IdleEngine, gateway_of
-from mlops_assets_tests.serving.lived_in import PAGE, Page, asked, lived_in, opened, seen_gateway
+from mlops_assets_tests.serving.lived_in import PAGE, Page, asked, lived_in, opened, own_gateway, seen_gateway
 
-__all__ = ["lived_in", "seen_gateway"]
+__all__ = ["lived_in", "own_gateway", "seen_gateway"]
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}"
 PATHS = (
     "/",
@@ -121,6 +125,40 @@ def test_the_page_of_a_line_has_score_and_gates_and_draws_them_over_time(watched
     assert "beyond 1000" in page.text
 
 
+def answered(gateway: Gateway, version: int, arm: Literal["production", "canary"], failing: int = 0) -> None:
+    """Store 300 answers of a version, each to somebody else, some of them failures."""
+    given = [
+        Prediction(
+            version=version, arm=arm, latency_ms=10 + at % 7, success=at >= failing, user=f"{arm}{at}", label="music"
+        )
+        for at in range(300)
+    ]
+    gateway.platform.events.append("topics", given)
+
+
+def test_a_canary_is_shown_with_its_evidence_while_it_runs_and_after_it_was_taken_back(own_gateway: Gateway) -> None:
+    platform, line = own_gateway.platform, own_gateway.line
+    rollout.deploy(platform, line, 1, strategy="canary", actor="ops", reason="compare")
+    assert "Its judge has not looked yet" in opened_page(own_gateway, "/").text
+    for version, arm in ((1, "canary"), (2, "production"), (1, "canary")):
+        answered(own_gateway, version, arm)
+    look(platform, line, datetime.now(UTC))
+    for path in ("/", "/lines/topics", "/lines/topics/versions"):
+        page = opened_page(own_gateway, path)
+        assert "The judge says inconclusive after" in page.text
+        assert "Signal by signal" in page.text
+        assert [each for each in page.all("svg") if "log10 of the e-value" in str(each.attributes["aria-label"])]
+        assert "taken back" in page.text
+    answered(own_gateway, 1, "canary", failing=250)
+    look(platform, line, datetime.now(UTC))
+    look(platform, line, datetime.now(UTC))
+    assert platform.versions.pointer("topics").rollout is None
+    after = opened_page(own_gateway, "/lines/topics")
+    assert "The last rollout: version 1, rolled back" in after.text
+    assert "The judge says roll back" in after.text
+    assert len(after.values("id")) == len(set(after.values("id")))
+
+
 def test_a_platform_without_lines_or_versions_says_what_to_do(tmp_path: Path) -> None:
     empty = make_platform(tmp_path / "empty")
     line = baseline_line(tmp_path)
@@ -185,6 +223,20 @@ def test_every_kind_of_entry_that_the_platform_writes_is_told_as_a_sentence() ->
         said = told(entry).text
         assert said.endswith("."), kind
         assert "{" not in said, kind
+
+
+def test_what_people_want_to_read_is_found_behind_any_amount_of_bookkeeping(tmp_path: Path) -> None:
+    platform = make_platform(tmp_path)
+    assert latest(platform, 2) == []
+    for name in ("first", "second", "third"):
+        platform.ledger.append("refused", "topics", actor="ann", body={"filename": name}, key=name)
+    for number in range(40):
+        platform.ledger.append("launch", "topics", actor="sensor", body={}, key=str(number))
+    assert [each.text for each in latest(platform, 2)] == [
+        "The upload third was refused.",
+        "The upload second was refused.",
+    ]
+    assert len(latest(platform, 10)) == 3
 
 
 TOKEN = re.compile(r"--([\w-]+): (#[0-9a-f]{3,6})")

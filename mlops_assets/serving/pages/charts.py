@@ -83,12 +83,14 @@ def drawn(
     logarithmic: bool = False,
     low: float | None = None,
     high: float | None = None,
+    floor: float | None = None,
     moments: bool = False,
 ) -> Drawn | None:
     """Lay out a chart; None where no series has a point.
 
     `across` names the quantity of the x axis, which with `moments` are seconds since 1970. `low` and `high` widen the
-    y axis to at least that range. On a logarithmic axis values of 0 and less stand on its lower edge.
+    y axis to at least that range; values below `floor` stand on its lower edge, as those of 0 and less do on a
+    logarithmic axis.
     """
     thin = [each.model_copy(update={"points": _thinned(each.points)}) for each in series if each.points]
     if not thin:
@@ -102,6 +104,7 @@ def drawn(
         marks = [(10.0**power, _power(power)) for power in range(bottom, top + 1, max(1, (top - bottom) // 5))]
     else:
         bottom, top = min([*ys, *bounds]), max([*ys, *bounds])
+        bottom = bottom if floor is None else max(bottom, floor)
         top = top if top > bottom else bottom + 1
         step = _step((top - bottom) / 4)
         bottom, top = math.floor(bottom / step) * step, math.ceil(top / step - 1e-9) * step

@@ -77,6 +77,7 @@ class LinePage(Record):
     """The page of one line."""
 
     view: LineView
+    last: rolling.Judged | None = Field(description="The rollout that ended last")
     samples: tuple[HealthSample, ...] = Field(description="The newest of each version that serves")
     charts: tuple[Drawn, ...]
     batches: tuple[BatchView, ...]
@@ -104,6 +105,7 @@ def line_page(platform: Platform, line: Line, now: datetime) -> LinePage:
     batches = platform.batches.list(line.line)[-SHOWN_BATCHES:]
     return LinePage(
         view=view,
+        last=rolling.last(platform, line),
         samples=tuple(arm.sample for arm in view.arms if arm.sample),
         charts=tuple(chart for chart in _charts(line, history) if chart),
         batches=tuple(_batch(platform, line, batch.batch_id) for batch in reversed(batches)),

@@ -74,7 +74,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
 @functools.cache
 def _environment() -> Any:
     environment = pages.templates("serving/pages", "lifecycle")
-    filters: dict[str, Callable[..., str]] = {"ago": ago, "ms": milliseconds, "score": score}
+    filters: dict[str, Callable[..., str]] = {"ago": ago, "ms": milliseconds, "score": score, "evalue": evalue}
     environment.filters |= filters
     return environment
 
@@ -96,3 +96,8 @@ def milliseconds(value: float | None) -> str:
 def score(value: float | None) -> str:
     """Return a score (0..1) with two digits, a dash for none."""
     return "–" if value is None else f"{value:.2f}"
+
+
+def evalue(log10: float) -> str:
+    """Return an e-value given its log10."""
+    return f"{10**log10:.3g}" if abs(log10) < 5 else f"1e{log10:+.0f}"

@@ -8,7 +8,7 @@ from mlops_assets.core.records import Record
 from mlops_assets.lifecycle.pages import percent
 
 Tone = Literal["", "good", "bad"]
-READ_PER_SHOWN = 6  # entries of bookkeeping between two that people want to read
+READ_AT_ONCE = 4  # entries for each that is shown; more only if most of them are bookkeeping
 BOOKKEEPING = {"launch", "run", "looked", "opened", "bought", "tagged", "gathering", "key_issued", "key_revoked"}
 # What each kind says of its entry's fields, `actor`, `batch` and `share`; what a person is glad or sorry to read.
 SAYINGS: dict[str, tuple[str, Tone]] = {
@@ -29,6 +29,7 @@ SAYINGS: dict[str, tuple[str, Tone]] = {
     "held": ("{actor} held the rollout of version {version}{share}.", "bad"),
     "promoted": ("{actor} gave version {version} all users.", "good"),
     "rolled_back": ("{actor} rolled back from version {from} to version {to}.", "bad"),
+    "alarmed": ("Version {version} fails.", "bad"),
     "retired": ("{actor} retired version {version}.", ""),
     "deleted": ("The bytes of version {version} were deleted.", ""),
     "published": ("Version {version} was published to {repo}.", ""),
@@ -49,8 +50,13 @@ class Told(Record):
 
 def latest(platform: Platform, most: int, line: str | None = None) -> list[Told]:
     """Return what happened last, of one line or of all, the newest first."""
-    entries = platform.ledger.entries(line, newest=most * READ_PER_SHOWN)
-    return [told(entry) for entry in reversed(entries) if entry.kind not in BOOKKEEPING][:most]
+    read, wanted = 0, most * READ_AT_ONCE
+    found: list[LedgerEntry] = []
+    while len(found) < most and read < wanted:
+        entries = platform.ledger.entries(line, newest=wanted)
+        found = [entry for entry in reversed(entries) if entry.kind not in BOOKKEEPING]
+        read, wanted = wanted, wanted * 4 if len(entries) == wanted else wanted
+    return [told(entry) for entry in found[:most]]
 
 
 def told(entry: LedgerEntry) -> Told:
