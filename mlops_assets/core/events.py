@@ -194,21 +194,15 @@ class Reported(Record):
         return "its prediction is not known" if self.prediction is None else "its input was not kept"
 
 
-def parse_event(data: bytes | str, *, kind: Kind | None = None, now: datetime) -> Event:
+def parse_event(data: bytes | str | dict[str, JsonValue], *, kind: Kind | None = None, now: datetime) -> Event:
     """Read one event from JSON that somebody sent; `kind` is what it is, where the document need not say it.
+
+    It may have been parsed before, strictly, out of a text that was no larger than an event may be.
 
     Raises ValueError with a sentence for a document that is too large, no JSON object, of another kind, has an unknown
     key, a key twice, NaN, or a value out of range, or says it happened before 2000 or more than a day after `now`.
     """
-    try:
-        size = len(data if isinstance(data, bytes) else data.encode())
-        if size > LARGEST_EVENT:
-            raise ValueError(f"{size} bytes; an event may have {LARGEST_EVENT}")
-        document = parsed(data.decode() if isinstance(data, bytes) else data)
-    except RecursionError:
-        raise ValueError("too many objects and lists within one another") from None
-    except UnicodeError:
-        raise ValueError("not UTF-8") from None
+    document = _document(data) if isinstance(data, bytes | str) else data
     if not isinstance(document, dict):
         raise ValueError("not a JSON object")
     if kind is not None and document.setdefault("kind", kind) != kind:
@@ -220,6 +214,18 @@ def parse_event(data: bytes | str, *, kind: Kind | None = None, now: datetime) -
     if event.at is not None and datetime.fromisoformat(event.at) > now + CLOCK_AHEAD:
         raise ValueError(f"at: {event.at} has not come yet")
     return event
+
+
+def _document(data: bytes | str) -> Any:
+    try:
+        size = len(data if isinstance(data, bytes) else data.encode())
+        if size > LARGEST_EVENT:
+            raise ValueError(f"{size} bytes; an event may have {LARGEST_EVENT}")
+        return parsed(data.decode() if isinstance(data, bytes) else data)
+    except RecursionError:
+        raise ValueError("too many objects and lists within one another") from None
+    except UnicodeError:
+        raise ValueError("not UTF-8") from None
 
 
 def read_event(body: str) -> Event:

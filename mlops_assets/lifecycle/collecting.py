@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.events import Event, Kind, Prediction, Receipt, parse_event
 from mlops_assets.core.line import Collection, Line
 from mlops_assets.core.ports import Platform
+from mlops_assets.core.records import Record
 from mlops_assets.core.rows import Broken, lines
 from mlops_assets.lifecycle import keeping
 
@@ -43,13 +46,15 @@ def collect(
     return prepared.answers(platform.events.append(line.line, prepared.events) if prepared.events else ())
 
 
-def prepare(line: Line, events: Sequence[Event | bytes | str], *, kind: Kind | None = None, now: datetime) -> Prepared:
+def prepare(
+    line: Line, events: Sequence[Event | bytes | str | dict[str, JsonValue]], *, kind: Kind | None = None, now: datetime
+) -> Prepared:
     """Read events and apply the line's switches, without storing: for callers that await `Events.submit`."""
     wanted: list[Event] = []
     known: list[Receipt | None] = []
     for each in events:
         try:
-            event = parse_event(each, kind=kind, now=now) if isinstance(each, bytes | str) else each
+            event = each if isinstance(each, Record) else parse_event(each, kind=kind, now=now)
         except ValueError as error:
             known.append(Receipt(status="invalid", problem=str(error)))
             continue

@@ -85,14 +85,17 @@ def test_the_same_event_is_one_and_another_with_its_id_conflicts(idle_gateway: G
 @pytest.mark.parametrize("form", ["list", "lines"])
 def test_each_event_of_a_batch_is_answered_on_its_own(idle_gateway: Gateway, form: str) -> None:
     good = [{"kind": "feedback", "rating": at % 5 + 1, "event_id": f"{form}-{at}"} for at in range(5)]
-    events = [*good, {"kind": "feedback", "rating": 9}, {**good[0], "rating": 5}]
+    quoted = json.dumps({"kind": "feedback", "rating": 5})
+    events = [*good, {"kind": "feedback", "rating": 9}, {**good[0], "rating": 5}, quoted, 5]
     if form == "list":
         answer = post(idle_gateway, EVENTS, events)
     else:
         body = "\n".join(map(json.dumps, events)).encode()
         answer = post(idle_gateway, EVENTS, body, headers={"Content-Type": "application/x-ndjson"})
     assert answer.status_code == 200
-    assert [each["status"] for each in answer.json()["receipts"]] == ["stored"] * 5 + ["invalid", "conflict"]
+    assert [each["status"] for each in answer.json()["receipts"]] == ["stored"] * 5 + ["invalid", "conflict"] + [
+        "invalid"
+    ] * 2
     wrong = post(idle_gateway, EVENTS, [{"kind": "feedback", "rating": 9}])
     assert (wrong.status_code, wrong.json()["receipts"][0]["status"]) == (422, "invalid")
 

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from mlops_assets.core.errors import Forbidden, NotFound, PlatformError, UsageError
-from mlops_assets.core.events import Kind, Prediction, Receipt
+from mlops_assets.core.events import LARGEST_EVENT, Kind, Prediction, Receipt
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.lifecycle.collecting import Prepared, prepare
@@ -29,6 +29,7 @@ from mlops_assets.serving.strict import strict_json
 
 MOST_EVENTS = 1_000  # of one request
 JSON_LINES = (b"application/x-ndjson", b"application/jsonl", b"application/json-lines", b"application/jsonlines")
+Document = dict[str, JsonValue] | bytes  # an event that was read, or its JSON
 TAKEN = ("stored", "duplicate", "off")
 _STATUS: dict[str, int] = {"conflict": 409, "invalid": 422}
 
@@ -109,12 +110,14 @@ async def _collect(scope: Scope, receive: Receive, send: Send, name: str | None,
         await answer_bytes(send, *_answer(receipts, single, scope["request_id"]))
 
 
-def _documents(body: bytes, content_type: bytes) -> tuple[list[bytes], bool]:
-    """Return each event's JSON, and whether one was sent as such; ValueError for a body that is neither."""
+def _documents(body: bytes, content_type: bytes) -> tuple[list[Document], bool]:
+    """Return each event, read or as JSON, and whether one was sent as such; ValueError for a body that is neither."""
     if content_type.partition(b";")[0].strip().lower() in JSON_LINES:
-        documents = [line for line in body.split(b"\n") if line.strip()]
+        documents: list[Document] = [line for line in body.split(b"\n") if line.strip()]
     elif body.lstrip()[:1] == b"[":
-        documents = [json.dumps(each).encode() for each in strict_json(body)]
+        small = len(body) <= LARGEST_EVENT  # and so is each of them
+        found = strict_json(body)
+        documents = [each if small and isinstance(each, dict) else json.dumps(each).encode() for each in found]
     else:
         return [body], True
     if not documents:
@@ -124,7 +127,7 @@ def _documents(body: bytes, content_type: bytes) -> tuple[list[bytes], bool]:
     return documents, False
 
 
-def _prepared(line: Line, documents: Sequence[bytes], kind: Kind | None, caller: Caller) -> Prepared:
+def _prepared(line: Line, documents: Sequence[Document], kind: Kind | None, caller: Caller) -> Prepared:
     prepared = prepare(line, documents, kind=kind, now=datetime.now(UTC))
     if not caller.may("admin") and any(isinstance(each, Prediction) for each in prepared.events):
         raise Forbidden(  # they decide what is rolled back
