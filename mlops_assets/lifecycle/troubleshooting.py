@@ -68,12 +68,12 @@ def _orchestrator(platform: Platform, line: Line) -> Iterator[Trouble]:
     )
     off = [each.name for each in sensors if not each.running]
     failed = [f"{each.name}: {each.said}" for each in sensors if each.running and each.failed]
-    said = [f"switched off: {', '.join(off)}"] if off else []
-    said += [f"failing: {'; '.join(failed)[:500]}"] if failed else []
+    said = [f"Switched off: {', '.join(off)}"] if off else []
+    said += [f"Failing: {'; '.join(failed)[:500]}"] if failed else []
     yield Trouble(
         name="sensors",
         works=not said,
-        sentence=f"{'; '.join(said).capitalize()}." if said else f"All {len(sensors)} are on.",
+        sentence=f"{'. '.join(said)}." if said else f"All {len(sensors)} are on.",
         todo=f"POST /pipeline/start?line={line.line}, or switch them on in Dagster's UI."
         if off
         else "Read the log of the look in Dagster's UI."
