@@ -22,6 +22,7 @@ from mlops_assets.cli import (
     train,
     up,
     versions,
+    watch,
     why,
 )
 from mlops_assets.cli.output import fail
@@ -57,6 +58,7 @@ app.command("retire")(rollouts.retire)
 app.command("served")(rollouts.served)
 app.command("rebaseline")(versions.rebaseline)
 app.command("serve")(serve.serve)
+app.command("watch")(watch.watch)
 app.command("export")(exports.export)
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(reviews.app, name="reviews")

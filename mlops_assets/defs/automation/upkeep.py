@@ -7,7 +7,7 @@ import dagster as dg
 from mlops_assets.components import launches
 from mlops_assets.components.workers import fail_lost_runs
 from mlops_assets.core.ports import Platform
-from mlops_assets.lifecycle import auditing, collecting, release, retention
+from mlops_assets.lifecycle import auditing, collecting, release, retention, watching
 from mlops_assets.lifecycle.reminding import remind
 
 
@@ -26,11 +26,11 @@ def upkeep(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platf
     for problem in auditing.report_broken_ledger(platform):
         context.log.error(f"{problem} {auditing.RESTORE}")
     told = remind(platform, datetime.now(UTC))
-    forgotten = collecting.retention(platform, datetime.now(UTC))
+    forgotten = collecting.retention(platform, datetime.now(UTC)) + watching.forget(platform, datetime.now(UTC))
     kept = retention.retention(platform)
     alerts, calls = platform.alerts.deliver(), platform.tracker.reconcile()
     return dg.SkipReason(
         f"{lost} lost runs, {alerts} alerts and {calls} MLflow calls waiting, {len(told.reminded)} reminders, "
-        f"{len(told.expired)} expired reviews, {forgotten} events forgotten, "
+        f"{len(told.expired)} expired reviews, {forgotten} events and samples forgotten, "
         f"{kept.retired} versions retired, {kept.freed / 1e6:.1f} MB freed."
     )
