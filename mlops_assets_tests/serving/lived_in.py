@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
+from mlops_assets.core.events import Prediction
 from mlops_assets.lifecycle import keys
 from mlops_assets_tests.lifecycle.chain import open_light_line, run, submit
 from mlops_assets_tests.platform_fixture import copied
@@ -62,6 +64,17 @@ def hired(gateway: Gateway, name: str) -> Gateway:
             with attempt:
                 client.get("/v1/lines").raise_for_status()
     return made
+
+
+def answered(gateway: Gateway, version: int, arm: Literal["production", "canary"], failing: int = 0) -> None:
+    """Store 300 answers of a version, each to somebody else, some of them failures."""
+    given = [
+        Prediction(
+            version=version, arm=arm, latency_ms=10 + at % 7, success=at >= failing, user=f"{arm}{at}", label="music"
+        )
+        for at in range(300)
+    ]
+    gateway.platform.events.append("topics", given)
 
 
 @dataclass

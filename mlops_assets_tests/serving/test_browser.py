@@ -9,14 +9,17 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from mlops_assets.lifecycle import rollout
+from mlops_assets.lifecycle.watching import look
 from mlops_assets_tests.serving.gateway_fixture import Gateway
-from mlops_assets_tests.serving.lived_in import asked, lived_in, own_gateway
+from mlops_assets_tests.serving.lived_in import answered, asked, lived_in, own_gateway
 
 __all__ = ["lived_in", "own_gateway"]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -147,6 +150,33 @@ def test_a_reviewer_with_a_keyboard_reads_answers_and_rolls_back(
         expect(page.get_by_role("heading", name="Log in")).to_be_visible()
         page.go_back()
         expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_canary_can_be_read_and_sent_on_by_an_admin(browser: Browser, own_gateway: Gateway, scheme: str) -> None:
+    platform, line = own_gateway.platform, own_gateway.line
+    rollout.deploy(platform, line, 1, strategy="canary", actor="ops", reason="compare")
+    answered(own_gateway, 1, "canary", failing=2)
+    answered(own_gateway, 2, "production")
+    look(platform, line, datetime.now(UTC))
+    with visiting(browser, own_gateway, "admin", color_scheme=scheme) as visit:
+        page = visit.page
+        expect(page.get_by_role("img", name="log10 of the e-value of each signal")).to_be_visible()
+        for path in ("", "/lines/topics", "/lines/topics/versions"):
+            page.goto(visit.url + path)
+            for closed in page.locator("summary").all():
+                closed.click()
+            visit.audited()
+        visit.press("Go on to 25 %")
+        expect(page.get_by_role("heading", name="Go on to 25 % of users?")).to_be_visible()
+        visit.audited()
+        visit.tab_to("Reason")
+        page.keyboard.type("looks well")
+        visit.press("Go on to 25 %")
+        expect(page.get_by_text("advanced by admin")).to_be_visible()
+    made = platform.versions.pointer("topics").rollout
+    assert made is not None
+    assert made.share == 0.25
 
 
 def test_an_answer_without_a_reason_stays_on_the_page_and_in_the_field(browser: Browser, own_gateway: Gateway) -> None:

@@ -4,13 +4,11 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.core.events import Prediction
 from mlops_assets.core.ports import LedgerEntry
 from mlops_assets.core.serving import Beat, HealthSample, ServedVersion, Signal
 from mlops_assets.lifecycle import pages as reports
@@ -22,7 +20,7 @@ from mlops_assets.serving.pages.story import latest, told
 from mlops_assets_tests.lines import baseline_line
 from mlops_assets_tests.platform_fixture import make_platform
 from mlops_assets_tests.serving.gateway_fixture import Gateway, IdleEngine, gateway_of
-from mlops_assets_tests.serving.lived_in import PAGE, Page, asked, lived_in, opened, own_gateway, seen_gateway
+from mlops_assets_tests.serving.lived_in import PAGE, Page, answered, asked, lived_in, opened, own_gateway, seen_gateway
 
 __all__ = ["lived_in", "own_gateway", "seen_gateway"]
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}"
@@ -123,17 +121,6 @@ def test_the_page_of_a_line_has_score_and_gates_and_draws_them_over_time(watched
     assert len(drawn_charts) == 4
     assert any(str(says).startswith("Health score of each version") for says in drawn_charts)
     assert "beyond 1000" in page.text
-
-
-def answered(gateway: Gateway, version: int, arm: Literal["production", "canary"], failing: int = 0) -> None:
-    """Store 300 answers of a version, each to somebody else, some of them failures."""
-    given = [
-        Prediction(
-            version=version, arm=arm, latency_ms=10 + at % 7, success=at >= failing, user=f"{arm}{at}", label="music"
-        )
-        for at in range(300)
-    ]
-    gateway.platform.events.append("topics", given)
 
 
 def test_a_canary_is_shown_with_its_evidence_while_it_runs_and_after_it_was_taken_back(own_gateway: Gateway) -> None:
