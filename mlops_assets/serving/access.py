@@ -60,6 +60,11 @@ class _Held:
         return time.time() < self.ends
 
 
+def is_key(text: str) -> bool:
+    """Say whether a text has the form of a key."""
+    return _SECRET.fullmatch(text) is not None
+
+
 class Keyring:
     """The keys that count, replaced whole whenever they were read again."""
 
@@ -82,7 +87,7 @@ class Keyring:
 
     def caller(self, secret: str) -> Caller | None:
         """Return whose key this is; None for one that is wrong, revoked or expired."""
-        if not _SECRET.fullmatch(secret):
+        if not is_key(secret):
             return None
         sha256 = sha256_bytes(secret.encode())
         found = self._by_hash.get(sha256)  # by the hash of 256 random bits: how long this takes tells nothing of a key

@@ -3,7 +3,6 @@
 import asyncio
 import importlib.metadata
 from collections.abc import AsyncIterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +22,7 @@ from mlops_assets.serving.auditing import Auditor
 from mlops_assets.serving.door import Door
 from mlops_assets.serving.engine import Engine
 from mlops_assets.serving.faults import Fault
+from mlops_assets.serving.key_reader import KeyReader
 from mlops_assets.serving.login import LogIn
 from mlops_assets.serving.metrics import Metrics
 from mlops_assets.serving.rivals import Rivals
@@ -32,7 +32,6 @@ from mlops_assets.serving.sessions import Sessions, signing_secret
 from mlops_assets.serving.strict import StrictRoute
 from mlops_assets.serving.visit import MEGABYTE, DoorSettings
 
-REFRESH_SECONDS = 1
 PREDICT = "/v1/lines/{line}/predict"
 
 
@@ -70,11 +69,12 @@ def build(
     metrics = Metrics(running, running.recorder if isinstance(running, Engine) else None)
     log = AccessLog(access_log, dropped=metrics.dropped.inc)
     keyring = Keyring()
+    reader = KeyReader(keyring, platform.keys.list, metrics, log)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         keyring.replace(await asyncio.to_thread(platform.keys.list))
-        following = [asyncio.create_task(_follow(platform, keyring, metrics, log)), asyncio.create_task(log.follow())]
+        following = [asyncio.create_task(reader.follow()), asyncio.create_task(log.follow())]
         try:
             await running.start()
             try:
@@ -109,6 +109,7 @@ def build(
     return Door(
         app,
         keyring=keyring,
+        reader=reader,
         login=LogIn(keyring, Sessions(signing_secret(platform.home), keyring)),
         routes=table,
         limit=lambda target: _largest_body(target, lines, chosen),
@@ -130,15 +131,3 @@ def _check_strict(app: FastAPI) -> None:
 def _largest_body(target: Target | None, lines: Mapping[str, Line], settings: DoorSettings) -> int:
     line = lines.get(target.parameters.get("line", "")) if target and target.path == PREDICT else None
     return int(line.serving.max_body_mb * MEGABYTE) if line else settings.max_body
-
-
-async def _follow(platform: Platform, keyring: Keyring, metrics: Metrics, log: AccessLog) -> None:
-    """Read the keys again about each second: what was revoked counts for nothing within two."""
-    with ThreadPoolExecutor(1, "keys") as own:  # one that others cannot keep busy
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            try:
-                keyring.replace(await asyncio.get_running_loop().run_in_executor(own, platform.keys.list))
-            except Exception as error:  # the last list counts for a while; the door says when it is too old
-                log.failure(error, what="the list of keys could not be read")
-            metrics.keys_age.set(keyring.age)

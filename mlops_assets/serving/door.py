@@ -13,10 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlops_assets.core.errors import PlatformError
 from mlops_assets.core.serving import AccessRole
-from mlops_assets.serving.access import Keyring
+from mlops_assets.serving.access import Caller, Keyring, is_key
 from mlops_assets.serving.access_log import AccessLog
 from mlops_assets.serving.answers import UNEXPECTED
 from mlops_assets.serving.auditing import Auditor
+from mlops_assets.serving.key_reader import KeyReader
 from mlops_assets.serving.login import LOG_IN, LOG_OUT, SAFE, LogIn, own_path, same_origin, wants_page
 from mlops_assets.serving.metrics import Metrics
 from mlops_assets.serving.rates import Rates
@@ -37,6 +38,7 @@ class Door:
         app: ASGIApp,
         *,
         keyring: Keyring,
+        reader: KeyReader,
         login: LogIn,
         routes: RouteTable,
         limit: Callable[[Target | None], int],
@@ -48,6 +50,7 @@ class Door:
         self.app = app
         self.routes_by_role = routes
         self._keyring = keyring
+        self._reader = reader
         self._login = login
         self._limit = limit
         self._settings = settings
@@ -95,7 +98,7 @@ class Door:
         if visit.path == LOG_IN:
             await self._log_in(scope, visit)
             return
-        self._identify(scope, visit)
+        await self._identify(scope, visit)
         if visit.caller is None:
             raise Refusal(401, NO_KEY, headers={"WWW-Authenticate": "Bearer"})
         if wait := self._rates.ask(visit.caller.name):
@@ -125,16 +128,25 @@ class Door:
         else:
             await self.app(scope, visit.receive, visit.send)
 
-    def _identify(self, scope: Scope, visit: Visit) -> None:
+    async def _identify(self, scope: Scope, visit: Visit) -> None:
         given = visit.headers.get(b"authorization")
         if given is None:
             visit.caller = self._login.caller(visit)
             visit.by_cookie = visit.caller is not None
             return
         scheme, _, secret = given.partition(b" ")
-        visit.caller = self._keyring.caller(secret.strip().decode("latin-1")) if scheme.lower() == b"bearer" else None
+        if scheme.lower() == b"bearer":
+            visit.caller = await self._known(secret.strip().decode("latin-1"))
         if visit.caller is None:
             self._count_failure(scope)
+
+    async def _known(self, secret: str) -> Caller | None:
+        """Return whose key it is; one that is not known may have been made a moment ago."""
+        caller = self._keyring.caller(secret)
+        if caller is None and is_key(secret):
+            await self._reader.refresh()
+            caller = self._keyring.caller(secret)
+        return caller
 
     def _count_failure(self, scope: Scope) -> None:
         if wait := self._rates.fail((scope.get("client") or ("",))[0]):
@@ -145,6 +157,7 @@ class Door:
         if visit.method == "POST":
             if visit.headers.keys() & {b"origin", b"sec-fetch-site"} and not same_origin(visit):
                 raise Refusal(403, FOREIGN)
+            await self._reader.refresh()
             if await self._login.log_in(visit, secure=scope["scheme"] == "https"):
                 return
             self._count_failure(scope)
