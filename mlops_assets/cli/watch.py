@@ -34,7 +34,7 @@ def watch(
     lines = [line_of(name) for name in dict.fromkeys(names)] if names else list(platform().lines())
     if once:
         looks = [look(platform(), line, datetime.now(UTC)) for line in lines]
-        answer([_document(each) for each in looks], lambda out: [out.print(_shown(each)) for each in looks])
+        answer([_document(each) for each in looks], lambda out: out.print(*map(_shown, looks)))
         return
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
