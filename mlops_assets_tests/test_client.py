@@ -67,6 +67,9 @@ def test_what_is_collected_is_stored_and_a_prediction_can_be_corrected(gateway: 
         assert status["events"]["feedback"] >= 1
         assert [each["state"] for each in status["loaded"]] == ["ready"]
         assert "Dagster" in status["problem"]  # none runs here
+        assert pipeline.check_controller_health()["status"] == "INCONCLUSIVE"  # nobody watches here
+        assert set(pipeline.get_health_summary()["lines"]) == {"topics"}
+        assert pipeline.get_health_history(hours=24) == []
 
 
 def test_errors_are_the_platforms_own_sentences(gateway: Gateway) -> None:
