@@ -1,6 +1,6 @@
 """What must hold before a line's pointer moves: no rollout under way, whole bytes, a way back."""
 
-from mlops_assets.core.errors import Busy, Corrupt, NotFound, Refused
+from mlops_assets.core.errors import Busy, Corrupt, NotFound, Refused, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Pointer, Version
 from mlops_assets.lifecycle.publishing import owed
@@ -14,6 +14,15 @@ def require_idle(line: Line, pointer: Pointer) -> None:
             f"Version {pointer.rollout.version} of {line.line} is being rolled out to {pointer.rollout.share:.0%} of "
             "users.",
             f"`mlops promote {line.line}` or `mlops rollback {line.line}` ends that; then try again.",
+        )
+
+
+def require_unmoved(pointer: Pointer, revision: int | None) -> None:
+    """Raise Stale if a line has moved since the revision that a caller decided on."""
+    if revision is not None and pointer.revision != revision:
+        raise Stale(
+            f"{pointer.line} moved from revision {revision} to {pointer.revision} meanwhile.",
+            "Look again, and decide anew.",
         )
 
 
@@ -89,3 +98,17 @@ def was_rolled_back(platform: Platform, line: Line, version: int) -> bool:
     for kind in ("deployed", "promoted"):
         given += [e.sequence for e in platform.ledger.entries(line.line, kind) if e.body["version"] == version]
     return bool(taken) and max(taken) > max(given, default=0)
+
+
+def way_back(platform: Platform, line: Line, pointer: Pointer, to: int | None) -> tuple[int, int]:
+    """Return the version that serves, and the verified one to go back to."""
+    live = pointer.roles.get("production")
+    target = fallback(platform, line) if to is None else to
+    if live is None or target is None:
+        raise Refused(f"{line.line} has no previous version.", f"`mlops versions {line.line}` lists what there is.")
+    version = platform.versions.get(line.line, target)
+    if target == live:
+        raise Refused(f"{line.line} serves version {live} already.", "Name another one with --to.")
+    require_not_retired(line, version)
+    require_whole(platform, line, version)
+    return live, target

@@ -37,10 +37,21 @@ def arms(platform: Platform, line: Line, pointer: Pointer) -> list[tuple[ServedR
     return [(role, platform.versions.get(pointer.line, number), part) for role, number, part in wanted]
 
 
+def warm(platform: Platform, line: Line, pointer: Pointer) -> None:
+    """Verify in this process what a rollback would publish, so that it need not be read then; the team is told."""
+    for version in set(pointer.roles.values()):
+        _whole(platform, line, version)
+
+
 def _stays_loaded(platform: Platform, line: Line, version: int) -> bool:
-    """Say whether a replaced version is kept warm; the team is told of one that should be and is not whole."""
+    """Say whether a replaced version is kept warm: only one that can be fallen back to."""
     if line.release.deployment_strategy == "replace" or version != fallback(platform, line):
         return False
+    return _whole(platform, line, version)
+
+
+def _whole(platform: Platform, line: Line, version: int) -> bool:
+    """Say whether a version's servable is whole; the team is told of one that is not."""
     try:
         platform.store.folder(platform.versions.get(line.line, version).servable)
     except (NotFound, Corrupt) as error:

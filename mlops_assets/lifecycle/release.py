@@ -8,6 +8,7 @@ from mlops_assets.core.errors import Busy, NotFound, PlatformError, Refused, Sta
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Pointer, Version
 from mlops_assets.core.records import CandidateModel, Decision, DeployedVersion
+from mlops_assets.lifecycle.beginning import begin
 from mlops_assets.lifecycle.card import model_card
 from mlops_assets.lifecycle.decide import binding
 from mlops_assets.lifecycle.failpoints import failpoint
@@ -16,7 +17,7 @@ from mlops_assets.lifecycle.holding import hold, hold_pointer
 from mlops_assets.lifecycle.moving import move, standing
 from mlops_assets.lifecycle.publishing import ATTEMPTS, PLATFORM, mirror, owed, point_hub, publish, publish_roles, tell
 from mlops_assets.lifecycle.quarantine import quarantine
-from mlops_assets.lifecycle.rollout import begin, rollback, settle
+from mlops_assets.lifecycle.rollout import rollback, settle
 
 __all__ = ["reconcile", "release", "rollback", "was_rolled_back"]
 

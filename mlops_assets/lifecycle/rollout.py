@@ -27,26 +27,26 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from mlops_assets.core.errors import Refused
+from mlops_assets.core.errors import Refused, Stale
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Alert, Platform, Pointer, Role, Version
+from mlops_assets.core.ports import Alert, Platform, Pointer, Version
 from mlops_assets.core.serving import Rollout, Strategy
+from mlops_assets.lifecycle.beginning import ROLES, begin, now_text, replaced
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.guarding import (
     back_up,
     require_deployable,
     require_idle,
-    require_not_retired,
     require_spare,
+    require_unmoved,
     require_whole,
+    way_back,
 )
 from mlops_assets.lifecycle.holding import hold_pointer
 from mlops_assets.lifecycle.moving import move, standing
-from mlops_assets.lifecycle.publishing import PLATFORM, publish_roles
-from mlops_assets.lifecycle.serving_history import fallback
+from mlops_assets.lifecycle.publishing import PLATFORM, publish_roles, warm
 
 ALIVE = timedelta(seconds=30)
-ROLES: dict[Strategy, Role] = {"blue_green": "candidate", "canary": "canary"}
 
 
 def deploy(
@@ -81,12 +81,16 @@ def deploy(
     return settle(platform, line)
 
 
-def advance(platform: Platform, line: Line, *, actor: str, reason: str) -> Pointer:
-    """Give a canary its next share of users, also one that is held; Refused at its last step, or without a canary."""
+def advance(platform: Platform, line: Line, *, actor: str, reason: str, revision: int | None = None) -> Pointer:
+    """Give a canary its next share of users, also one that is held; Refused at its last step, or without a canary.
+
+    Stale, here and below, if the caller names the revision they decided on and the line has moved since.
+    """
     with hold_pointer(platform, line, f"advance by {actor}"):
         now = standing(platform, line)
         if now.unfinished("advance"):
             return publish_roles(platform, line, now.pointer)
+        require_unmoved(now.pointer, revision)
         rollout = _under_way(line, now.pointer)
         step, steps = rollout.step + 1, line.release.steps
         if rollout.strategy != "canary" or step >= len(steps):
@@ -96,11 +100,11 @@ def advance(platform: Platform, line: Line, *, actor: str, reason: str) -> Point
             )
         # A step counts upwards only: shares of a line's YAML that was changed meanwhile never take users away.
         share = max(steps[step], rollout.share)
-        further = rollout.model_copy(update={"step": step, "share": share, "stepped_at": _now(), "held": ""})
+        further = rollout.model_copy(update={"step": step, "share": share, "stepped_at": now_text(), "held": ""})
         return _step(platform, line, "advance", now.pointer, further, actor, {"reason": reason})
 
 
-def promote(platform: Platform, line: Line, *, actor: str, reason: str) -> Pointer:
+def promote(platform: Platform, line: Line, *, actor: str, reason: str, revision: int | None = None) -> Pointer:
     """Make the version that is being rolled out the one that serves all users; again, right after, changes nothing.
 
     Refused if none is; Corrupt if it, or the version it replaces, is not whole.
@@ -109,6 +113,7 @@ def promote(platform: Platform, line: Line, *, actor: str, reason: str) -> Point
         now = standing(platform, line)
         if now.pointer.rollout is None and now.last is not None and now.last.kind == "promoted":
             return publish_roles(platform, line, now.pointer)
+        require_unmoved(now.pointer, revision)
         rollout = _under_way(line, now.pointer)
         version = platform.versions.get(line.line, rollout.version)
         require_whole(platform, line, version)
@@ -118,7 +123,7 @@ def promote(platform: Platform, line: Line, *, actor: str, reason: str) -> Point
             line,
             "promote",
             now.pointer,
-            _replaced(now.pointer, rollout.version),
+            replaced(now.pointer, rollout.version),
             actor=actor,
             body={
                 "version": rollout.version,
@@ -132,7 +137,7 @@ def promote(platform: Platform, line: Line, *, actor: str, reason: str) -> Point
         return publish_roles(platform, line, moved)
 
 
-def hold(platform: Platform, line: Line, *, why: str, actor: str = PLATFORM) -> Pointer:
+def hold(platform: Platform, line: Line, *, why: str, actor: str = PLATFORM, revision: int | None = None) -> Pointer:
     """Let a rollout stand still for a person, who is told once; one that is held stays as it is.
 
     Refused if nothing is being rolled out.
@@ -140,6 +145,8 @@ def hold(platform: Platform, line: Line, *, why: str, actor: str = PLATFORM) -> 
     with hold_pointer(platform, line, f"hold by {actor}"):
         now = standing(platform, line)
         rollout, pointer = _under_way(line, now.pointer), now.pointer
+        if not rollout.held:
+            require_unmoved(pointer, revision)
         if not rollout.held:
             rollout = rollout.model_copy(update={"held": why})
             pointer = _step(platform, line, "hold", pointer, rollout, actor, {"why": why})
@@ -155,7 +162,9 @@ def hold(platform: Platform, line: Line, *, why: str, actor: str = PLATFORM) -> 
         return publish_roles(platform, line, pointer)
 
 
-def rollback(platform: Platform, line: Line, *, to: int | None, reason: str, actor: str) -> Pointer:
+def rollback(
+    platform: Platform, line: Line, *, to: int | None, reason: str, actor: str, revision: int | None = None
+) -> Pointer:
     """Take a rollout back, else serve the last good version, or a named one, again; the reason goes into the ledger.
 
     A rollout goes to 0 % of users at once and production is not touched. Without `to`, Refused right after another
@@ -167,6 +176,7 @@ def rollback(platform: Platform, line: Line, *, to: int | None, reason: str, act
         begun = now.unfinished("rollback")
         if begun is not None and to in (None, begun.body["to"]):
             return publish_roles(platform, line, now.pointer)
+        require_unmoved(now.pointer, revision)
         pointer, rollout = now.pointer, now.pointer.rollout
         if rollout is not None:
             if to not in (None, rollout.against):
@@ -183,8 +193,8 @@ def rollback(platform: Platform, line: Line, *, to: int | None, reason: str, act
                     f"{line.line} has just been rolled back to version {now.last.body['to']} by {now.last.actor}.",
                     f"To go further back, name a version: `mlops rollback {line.line} --to VERSION`.",
                 )
-            leaves, target = _way_back(platform, line, pointer, to)
-            roles = _replaced(pointer, target)
+            leaves, target = way_back(platform, line, pointer, to)
+            roles = replaced(pointer, target)
         moved = move(
             platform,
             line,
@@ -226,10 +236,17 @@ def settle(platform: Platform, line: Line, now: datetime | None = None) -> Point
     At once where no gateway has said anything for half a minute. Called on every look and by upkeep; idempotent.
     """
     pointer = platform.versions.pointer(line.line)
-    rollout = pointer.rollout
-    if rollout is None:
+    if pointer.rollout is None:
         return pointer
-    beats = platform.watch.gateways((now or datetime.now(UTC)) - ALIVE)
+    try:
+        return _settled(platform, line, pointer, pointer.rollout, now or datetime.now(UTC))
+    except Stale:  # somebody moved the line meanwhile: the next look sees where it stands
+        return platform.versions.pointer(line.line)
+
+
+def _settled(platform: Platform, line: Line, pointer: Pointer, rollout: Rollout, now: datetime) -> Pointer:
+    warm(platform, line, pointer)
+    beats = platform.watch.gateways(now - ALIVE)
     states = {
         beat.gateway: next((each for each in beat.lines.get(line.line, ()) if each.version == rollout.version), None)
         for beat in beats
@@ -238,39 +255,16 @@ def settle(platform: Platform, line: Line, now: datetime | None = None) -> Point
     if failed:
         why = f"Version {rollout.version} does not load at {'; '.join(failed)}"
         if line.release.deployment_rollback:
-            return rollback(platform, line, to=None, reason=why, actor=PLATFORM)
-        return pointer if rollout.held else hold(platform, line, why=why)
+            return rollback(platform, line, to=None, reason=why, actor=PLATFORM, revision=pointer.revision)
+        return pointer if rollout.held else hold(platform, line, why=why, revision=pointer.revision)
     if (
         rollout.strategy != "blue_green"
         or rollout.held
         or not all(each and each.state == "ready" for each in states.values())
     ):
         return pointer
-    return promote(platform, line, actor=PLATFORM, reason=f"Loaded by {len(states)} gateways")
-
-
-def begin(
-    platform: Platform, line: Line, pointer: Pointer, version: Version, strategy: Strategy
-) -> tuple[dict[Role, int], Rollout | None]:
-    """Return the roles, and the rollout, with which a version begins; both it and what it replaces are whole then."""
-    require_whole(platform, line, version)
-    live = pointer.roles.get("production")
-    if live is None or strategy == "replace":
-        back_up(platform, line, pointer)
-        return _replaced(pointer, version.version), None
-    back_up(platform, line, pointer)
-    canary, at = strategy == "canary", _now()
-    rollout = Rollout(
-        strategy=strategy,
-        version=version.version,
-        against=live,
-        step=0,
-        share=line.release.steps[0] if canary else 0,
-        shadow=line.release.shadow_percentage if canary else 0,
-        began_at=at,
-        stepped_at=at,
-    )
-    return {**pointer.roles, ROLES[strategy]: version.version}, rollout
+    why = f"Loaded by {len(states)} gateways"
+    return promote(platform, line, actor=PLATFORM, reason=why, revision=pointer.revision)
 
 
 def _under_way(line: Line, pointer: Pointer) -> Rollout:
@@ -297,29 +291,3 @@ def _step(
         platform, line, verb, pointer, pointer.roles, rollout, actor=actor, body=body, batch_id=version.batch_id
     )
     return publish_roles(platform, line, moved)
-
-
-def _replaced(pointer: Pointer, version: int) -> dict[Role, int]:
-    """Return the roles once `version` serves all users and nothing is being rolled out."""
-    roles: dict[Role, int] = {"production": version}
-    if "production" in pointer.roles:
-        roles["previous"] = pointer.roles["production"]
-    return roles
-
-
-def _way_back(platform: Platform, line: Line, pointer: Pointer, to: int | None) -> tuple[int, int]:
-    """Return the version that serves, and the verified one to go back to."""
-    live = pointer.roles.get("production")
-    target = fallback(platform, line) if to is None else to
-    if live is None or target is None:
-        raise Refused(f"{line.line} has no previous version.", f"`mlops versions {line.line}` lists what there is.")
-    version = platform.versions.get(line.line, target)
-    if target == live:
-        raise Refused(f"{line.line} serves version {live} already.", "Name another one with --to.")
-    require_not_retired(line, version)
-    require_whole(platform, line, version)
-    return live, target
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.adapters.hub_huggingface import HuggingFaceHub
-from mlops_assets.core.line import Hub, Line
+from mlops_assets.core.line import Hub, Line, Release
 from mlops_assets.core.ports import Platform
 from mlops_assets.lifecycle import auditing, status
 from mlops_assets.lifecycle.failpoints import VARIABLE
 from mlops_assets.lifecycle.release import reconcile, release, rollback
+from mlops_assets.lifecycle.rollout import promote
 from mlops_assets_tests.hub_server import HubServer, hub
 from mlops_assets_tests.lifecycle.chain import judge, open_light_line, run, submit
 
@@ -110,6 +111,27 @@ def test_who_waited_too_long_is_set_aside(tmp_path: Path, hub: HubServer) -> Non
     assert serves(platform, line) == 2
     assert deployment(platform, line, first) == ("DEPLOYED", "SUCCESS")
     assert deployment(platform, line, second) == ("QUARANTINED", "ERROR")
+
+
+def test_a_canary_goes_on_while_the_hub_is_away(tmp_path: Path, hub: HubServer) -> None:
+    platform, line = opened(tmp_path)
+    line = line.model_copy(update={"release": Release(deployment_strategy="canary")})
+    platform = replace(platform, lines=lambda: [line])
+    batch = submit(platform, line, "good")
+    hub.fail("", *[503] * 1000)
+    run(platform, line, batch)
+    assert deployment(platform, line, batch)[1] == "PENDING_PUBLISH"
+    assert serves(platform, line) == 1
+    hub.faults.clear()
+    platform = replace(opened(tmp_path)[0], lines=lambda: [line])
+    reconcile(platform)
+    assert deployment(platform, line, batch) == ("CANARY", "CANARY")
+    assert hub.repositories[REPO].tags["production"] != hub.repositories[REPO].tags["v2"]
+    promote(platform, line, actor="ann", reason="good")
+    assert deployment(platform, line, batch) == ("DEPLOYED", "SUCCESS")
+    reconcile(platform)
+    assert hub.repositories[REPO].tags["production"] == hub.repositories[REPO].tags["v2"]
+    assert len(platform.ledger.entries(line.line, "released")) == 1
 
 
 CHAIN = (

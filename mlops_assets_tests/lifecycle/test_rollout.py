@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets import wiring
-from mlops_assets.core.errors import Busy, Corrupt, NotFound, PlatformError, Refused
+from mlops_assets.core.errors import Busy, Corrupt, NotFound, PlatformError, Refused, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.serving import Beat, ServedVersion
@@ -96,6 +96,45 @@ def test_two_who_roll_back_at_once_go_back_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(click, range(4))) == ["2", "refused", "refused", "refused"]
     assert len(platform.ledger.entries(line.line, "rolled_back")) == 1
+
+
+def test_who_decided_on_what_has_moved_since_is_told_so(tmp_path: Path) -> None:
+    platform, line = lined_up(tmp_path, deployment_strategy="canary")
+    seen = deploy(platform, line, 2, actor="ann", reason="a try").revision
+    now = advance(platform, line, actor="ann", reason="fine", revision=seen)
+    verbs: list[Callable[[], object]] = [
+        lambda: advance(platform, line, actor="judge", reason="fine", revision=seen),
+        lambda: promote(platform, line, actor="judge", reason="fine", revision=seen),
+        lambda: hold(platform, line, why="nobody knows", revision=seen),
+        lambda: rollback(platform, line, to=None, reason="bad", actor="judge", revision=seen),
+    ]
+    for verb in verbs:
+        with pytest.raises(Stale, match=f"from revision {seen} to {now.revision} meanwhile"):
+            verb()
+    assert platform.versions.pointer(line.line) == now
+
+
+def test_entries_of_earlier_releases_of_the_platform_are_replayed_by_what_they_name(tmp_path: Path) -> None:
+    platform, line = opened(tmp_path)
+    old = (
+        ("bootstrapped", {"version": 1, "servable": "a"}),
+        ("released", {"version": 2, "previous": 1, "servable": "b", "decision": "d", "reasons": ["better"]}),
+        ("decided", {"verdict": "APPROVE"}),
+        ("released", {"version": 3, "previous": 2, "servable": "c", "decision": "e", "reasons": ["better"]}),
+        ("rolled_back", {"from": 3, "to": 2, "reason": "bad", "revision": 4}),
+        ("rebaselined", {"version": 4, "replaced": 2, "revision": 5, "reason": "new code"}),
+    )
+    for number, (kind, body) in enumerate(old):
+        platform.ledger.append(kind, line.line, actor="ann", body=body, key=str(number))
+    told = serving_history.history(platform, line)
+    assert [(each.event, each.production) for each in told] == [
+        ("bootstrapped", 1),
+        ("released", 2),
+        ("released", 3),
+        ("rolled_back", 2),
+        ("rebaselined", 4),
+    ]
+    assert serving_history.good_versions(told) == [1, 4], "3 was taken back, and 2 could not be evaluated"
 
 
 def test_while_a_version_is_rolled_out_no_other_begins(tmp_path: Path) -> None:
