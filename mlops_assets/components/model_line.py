@@ -13,6 +13,7 @@ from mlops_assets import wiring
 from mlops_assets.components.assets import line_assets
 from mlops_assets.components.checks import serves_the_judged_bytes
 from mlops_assets.components.jobs import LineJobs
+from mlops_assets.components.rollouts import rollout_asset
 from mlops_assets.components.sensors import line_sensors
 from mlops_assets.core.line import Line
 
@@ -41,7 +42,7 @@ def line_definitions(line: Line) -> dg.Definitions:
     jobs = LineJobs(line)
     batches = dg.DynamicPartitionsDefinition(name=line.line)
     return dg.Definitions(
-        assets=line_assets(line, batches),
+        assets=[*line_assets(line, batches), rollout_asset(line)],
         asset_checks=[serves_the_judged_bytes(line)],
         jobs=[jobs.intake, jobs.chain],
         sensors=line_sensors(line, batches, jobs),

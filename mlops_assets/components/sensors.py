@@ -18,6 +18,7 @@ from mlops_assets.components import launches
 from mlops_assets.components.assets import CHAIN, IMPROVE, SETTLE
 from mlops_assets.components.failures import failure, log_file
 from mlops_assets.components.jobs import LineJobs
+from mlops_assets.components.rollouts import watch_sensor
 from mlops_assets.components.settling import judge_again, set_aside_failed
 from mlops_assets.components.triggers import trigger_sensor
 from mlops_assets.core.errors import PlatformError, Refused
@@ -34,7 +35,8 @@ IMPROVE_SECONDS = 15
 
 def line_sensors(line: Line, batches: dg.DynamicPartitionsDefinition, jobs: LineJobs) -> list[dg.SensorDefinition]:
     """Return the sensors of a line; all run from the start."""
-    return [_inbox(line, batches, jobs), _improve(line, jobs), _failure(line, jobs), trigger_sensor(line)]
+    own = [_inbox(line, batches, jobs), _improve(line, jobs), _failure(line, jobs)]
+    return [*own, trigger_sensor(line), watch_sensor(line)]
 
 
 def _inbox(line: Line, batches: dg.DynamicPartitionsDefinition, jobs: LineJobs) -> dg.SensorDefinition:

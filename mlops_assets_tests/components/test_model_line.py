@@ -24,6 +24,7 @@ EDGES = {
     "topics/deployed_version": ["topics/decision"],
     "topics/quarantine": ["topics/decision"],
 }
+ROLLOUT = {"topics/rollout": ["topics/deployed_version"]}  # of no batch: the watch writes it down
 CHECKS = {
     "topics/validated_data:enough_items": True,
     "topics/validated_data:quality": True,
@@ -53,7 +54,7 @@ def test_the_chain_is_what_the_design_draws(graph: Any) -> None:
         key.to_user_string(): sorted(parent.to_user_string() for parent in graph.get(key).parent_keys)
         for key in graph.get_all_asset_keys()
     }
-    assert edges == EDGES
+    assert edges == EDGES | ROLLOUT
 
 
 def test_bad_data_blocks_and_nothing_else_does(graph: Any) -> None:
@@ -80,7 +81,7 @@ def test_a_line_may_have_a_name_that_dagster_keeps_for_itself(tmp_path: Path, na
 def test_a_line_has_two_jobs_and_sensors_of_its_own(tmp_path: Path) -> None:
     definitions = complete(line_definitions(baseline_line(tmp_path)))
     assert {job.name for job in definitions.jobs or ()} == {"topics_chain", "topics_intake"}
-    own = {f"topics_{name}" for name in ("inbox", "improve", "failure", "trigger")}
+    own = {f"topics_{name}" for name in ("inbox", "improve", "failure", "trigger", "watch")}
     assert {sensor.name for sensor in definitions.sensors or ()} >= own
     job = definitions.resolve_job_def("topics_chain")
     assert job.executor_def is dg.in_process_executor
@@ -105,7 +106,7 @@ def attributes(tmp_path: Path) -> dict[str, Any]:
 def test_yaml_becomes_the_same_line(tmp_path: Path) -> None:
     definitions = load(attributes(tmp_path))
     keys = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
-    assert keys == set(EDGES)
+    assert keys == {*EDGES, *ROLLOUT}
 
 
 @pytest.mark.parametrize(
