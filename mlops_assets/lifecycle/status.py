@@ -37,7 +37,11 @@ def show(platform: Platform, line: Line, batch_id: str) -> dict[str, Any]:
 
 def status(platform: Platform, line: Line, batch_id: str) -> str:
     """Return how far a batch got, in one word."""
-    made = chain(platform, line, batch_id)
+    return status_of(platform, line, chain(platform, line, batch_id))
+
+
+def status_of(platform: Platform, line: Line, made: Chain) -> str:
+    """Return how far the batch of a chain got, in one word."""
     if made.deployed is not None:
         deployed = _deployed(platform, line, made.deployed)
         return "DEPLOYED" if deployed == "SUCCESS" else deployed

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from pydantic import Field
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Pointer
+from mlops_assets.core.ports import Batch, Platform, Pointer
 from mlops_assets.core.records import Decision, Record
 from mlops_assets.core.serving import Beat, HealthSample, Rollout
 from mlops_assets.lifecycle.decide.questions import questions
 from mlops_assets.lifecycle.history import chain
-from mlops_assets.lifecycle.status import status
+from mlops_assets.lifecycle.status import status_of
 from mlops_assets.serving.pages import rolling, story
 from mlops_assets.serving.pages.charts import Drawn, Limit, Series, drawn
 
@@ -108,7 +108,7 @@ def line_page(platform: Platform, line: Line, now: datetime) -> LinePage:
         last=rolling.last(platform, line),
         samples=tuple(arm.sample for arm in view.arms if arm.sample),
         charts=tuple(chart for chart in _charts(line, history) if chart),
-        batches=tuple(_batch(platform, line, batch.batch_id) for batch in reversed(batches)),
+        batches=tuple(_batch(platform, line, batch) for batch in reversed(batches)),
         told=tuple(story.latest(platform, TOLD_OF_LINE, line.line)),
     )
 
@@ -139,7 +139,7 @@ def line_view(platform: Platform, line: Line, now: datetime, beats: Sequence[Bea
             if each.state == "failed"
         ),
         reviews=reviews,
-        newest=_batch(platform, line, batches[-1].batch_id) if batches else None,
+        newest=_batch(platform, line, batches[-1]) if batches else None,
         rollout=pointer.rollout,
         canary=rolling.judged(platform, line, pointer),
     )
@@ -158,14 +158,14 @@ def _arms(pointer: Pointer, newest: dict[int, HealthSample]) -> tuple[ArmView, .
     return tuple(arms)
 
 
-def _batch(platform: Platform, line: Line, batch_id: str) -> BatchView:
-    batch, made = platform.batches.get(line.line, batch_id), chain(platform, line, batch_id)
+def _batch(platform: Platform, line: Line, batch: Batch) -> BatchView:
+    made = chain(platform, line, batch.batch_id)
     decision = made.decision
     return BatchView(
-        batch_id=batch_id,
+        batch_id=batch.batch_id,
         contributor=batch.contributor,
         received_at=batch.received_at,
-        status=status(platform, line, batch_id),
+        status=status_of(platform, line, made),
         verdict=decision.verdict if decision else None,
         decision_id=decision.decision_id if decision else None,
         version=made.deployed.version if made.deployed else None,
