@@ -194,8 +194,12 @@ class Reported(Record):
         return "its prediction is not known" if self.prediction is None else "its input was not kept"
 
 
-def parse_event(data: bytes | str | dict[str, JsonValue], *, kind: Kind | None = None, now: datetime) -> Event:
+def parse_event(
+    data: bytes | str | dict[str, JsonValue], *, kind: Kind | None = None, now: datetime, identify: bool = False
+) -> Event:
     """Read one event from JSON that somebody sent; `kind` is what it is, where the document need not say it.
+
+    `identify` gives it an id if it has none.
 
     It may have been parsed before, strictly, out of a text that was no larger than an event may be.
 
@@ -207,6 +211,8 @@ def parse_event(data: bytes | str | dict[str, JsonValue], *, kind: Kind | None =
         raise ValueError("not a JSON object")
     if kind is not None and document.setdefault("kind", kind) != kind:
         raise ValueError(f"kind: it should be {kind}")
+    if identify and document.get("event_id") is None:
+        document["event_id"] = new_event_id()
     try:
         event = _EVENT.validate_python(document)
     except ValidationError as error:

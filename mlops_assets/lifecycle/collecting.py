@@ -49,12 +49,15 @@ def collect(
 def prepare(
     line: Line, events: Sequence[Event | bytes | str | dict[str, JsonValue]], *, kind: Kind | None = None, now: datetime
 ) -> Prepared:
-    """Read events and apply the line's switches, without storing: for callers that await `Events.submit`."""
+    """Read events and apply the line's switches, without storing: for callers that await `Events.submit`.
+
+    What is read gets its id here: giving it one later would copy the event.
+    """
     wanted: list[Event] = []
     known: list[Receipt | None] = []
     for each in events:
         try:
-            event = each if isinstance(each, Record) else parse_event(each, kind=kind, now=now)
+            event = each if isinstance(each, Record) else parse_event(each, kind=kind, now=now, identify=True)
         except ValueError as error:
             known.append(Receipt(status="invalid", problem=str(error)))
             continue

@@ -59,6 +59,8 @@ class Door:
         self._auditor = auditor
         self._rates = Rates(settings.requests_per_second, settings.failed_keys_per_minute)
         self._held = Held()
+        metrics.in_flight.set_function(lambda: self._held.requests)
+        metrics.held.set_function(lambda: self._held.bytes)
 
     def __getattr__(self, name: str) -> Any:
         """Stand in for the app: its state, its routes."""
@@ -75,7 +77,7 @@ class Door:
             await self._serve(scope, Visit(scope, receive, send, self._settings, self._held))
 
     async def _serve(self, scope: Scope, visit: Visit) -> None:
-        self._metrics.in_flight.inc()
+        self._held.requests += 1
         try:
             try:
                 await self._through(scope, visit)
@@ -90,6 +92,7 @@ class Door:
                 await self._refuse(visit, visit.refusal)
         finally:
             visit.end()
+            self._held.requests -= 1
             self._tell(visit)
 
     async def _through(self, scope: Scope, visit: Visit) -> None:
@@ -181,8 +184,6 @@ class Door:
         method = visit.method if visit.method in METHODS else "OTHER"
         name, role = (visit.caller.name, visit.caller.role) if visit.caller else ("", "")
         route = _route(visit)
-        self._metrics.in_flight.dec()
-        self._metrics.held.set(self._held.bytes)
         self._metrics.request(method, route, status, role, seconds, visit.received, visit.sent)
         self._log.write(
             {

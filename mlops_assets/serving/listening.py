@@ -16,6 +16,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from mlops_assets.serving.visit import ARRIVED
+
 
 class BoundedHttp(HttpToolsProtocol):
     """uvicorn's HTTP, which ends a connection whose headers take too long or are too large."""
@@ -67,6 +69,11 @@ class BoundedHttp(HttpToolsProtocol):
         """Headers end."""
         self._reading, self._size = False, 0
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Say that the whole body is there: whoever reads it needs no clock."""
+        super().on_message_complete()
+        self.scope[ARRIVED] = True  # pyright: ignore[reportGeneralTypeIssues]
 
     def _wait_no_longer(self) -> None:
         if self._timer is not None:

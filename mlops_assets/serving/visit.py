@@ -16,6 +16,7 @@ from mlops_assets.serving.routing import Target
 MEGABYTE = 2**20
 GONE = 499  # said in the log alone: the client went before it was answered
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+ARRIVED = "mlops.arrived"  # in the scope of a request whose body is there, if the server says so
 POLICY = b"content-security-policy"
 _SECURITY = (
     (
@@ -53,9 +54,10 @@ class Refusal(Exception):
 
 
 class Held:
-    """Bytes of bodies that are held now, of all requests together."""
+    """The requests in flight, and the bytes of their bodies."""
 
     def __init__(self) -> None:
+        self.requests = 0
         self.bytes = 0
 
 
@@ -84,6 +86,7 @@ class Visit:
         self.refusal: Refusal | None = None
         self.before_403: Callable[[], Awaitable[None]] | None = None
         self._complete = not self.has_body
+        self._scope = scope
         self._settings = settings
         self._held = held
         self._receive = receive
@@ -91,7 +94,7 @@ class Visit:
 
     async def receive(self) -> Message:
         """Pass on a part of the body; Refusal for one that is too large, or too slow."""
-        if self._complete:
+        if self._complete or ARRIVED in self._scope:
             return self._seen(await self._receive())
         try:
             async with asyncio.timeout_at(self._deadline()):
