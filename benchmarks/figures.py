@@ -17,8 +17,11 @@ from typing import Any
 FOLDER = Path(__file__).parent
 README = FOLDER.parent / "README.md"
 RESULTS = FOLDER / "results.json"
-NOT_A_FIGURE = {"alternate.py", "figures.py", "load.py", "simulated.py"} | {"gateway.py", "gateway_peers.py"}
-OF_DECISIONS = {"decision_quality.py", "leaks.py"}
+NOT_A_FIGURE = {"alternate.py", "figures.py", "load.py", "simulated.py"}
+ELSEWHERE = {
+    "decisions": {"decision_quality.py", "leaks.py"},
+    "serving": {"canary.py", "durable_events.py", "gateway.py", "gateway_peers.py"},
+}
 
 
 def benchmarks() -> list[Path]:
@@ -51,13 +54,14 @@ def measure(names: set[str]) -> dict[str, Any]:
 
 
 def render(results: dict[str, Any]) -> dict[str, str]:
-    """Return the README's blocks by name: those of decisions stand with decisions, the others under Figures."""
+    """Return the README's blocks by name: some stand with what they are about, the others under Figures."""
     figures = results["figures"]
+    apart = {file for files in ELSEWHERE.values() for file in files}
     return {
-        "decisions": _table({file: figures[file] for file in figures if file in OF_DECISIONS}),
+        **{name: _table({file: figures[file] for file in sorted(files)}) for name, files in ELSEWHERE.items()},
         "figures": f"Measured on {results['date']}: {results['machine']}, {results['versions']}. Ratios: medians of "
         "alternating\nrounds with their 90 % interval. `make benchmarks` measures them again; each file says what it "
-        "compares.\n\n" + _table({file: figures[file] for file in figures if file not in OF_DECISIONS}),
+        "compares.\n\n" + _table({file: figures[file] for file in figures if file not in apart}),
     }
 
 

@@ -2,7 +2,7 @@
 
 The batches of a line go through it one after the other; without a name, every line with samples has its turn, speech
 first. A line whose base weights or packages are not there is skipped with a sentence. A home that has run the demo
-shows its results.
+shows its results. At the end the lines are served, and two canaries are judged.
 """
 
 import time
@@ -16,10 +16,10 @@ import typer
 from rich.console import Console
 
 from mlops_assets import wiring
-from mlops_assets.cli import progress, tour
+from mlops_assets.cli import live, progress, tour
 from mlops_assets.cli.batches import metric_rows
 from mlops_assets.cli.context import line, platform
-from mlops_assets.cli.output import Exit, Json, answer, console, table
+from mlops_assets.cli.output import Exit, Json, answer, console, readers, table
 from mlops_assets.cli.samples import Sample, read_samples, with_samples
 from mlops_assets.core.errors import ConfigError, MissingExtra
 from mlops_assets.core.line import Line
@@ -58,6 +58,8 @@ def demo(
     chosen = [(each, read_samples(folder / each.line)) for each in _lines(names, folder)]
     visits = [_visit(each, samples, folder / each.line) for each, samples in chosen]
     answer([each for visit in visits for each in visit.documents], lambda out: _summary(out, visits))
+    if any(visit.seconds for visit in visits):
+        live.live(readers(), [visit.line for visit in visits])
     if any(visit.failed for visit in visits) or not any(visit.documents for visit in visits):
         raise typer.Exit(Exit.FAILED)
 

@@ -53,9 +53,16 @@ Json = Annotated[
 def answer(document: Any, human: Callable[[Console], None]) -> None:
     """Print `document` in JSON mode, else let `human` print to a console on stdout."""
     if _document_fd is None:
-        human(Console(highlight=False, width=shutil.get_terminal_size((PIPE_COLUMNS, 24)).columns))
+        human(readers())
     else:
         os.write(_document_fd, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def readers() -> Console:
+    """Return where people read: stdout, or stderr where stdout is for the document."""
+    if _document_fd is not None:
+        return console
+    return Console(highlight=False, width=shutil.get_terminal_size((PIPE_COLUMNS, 24)).columns)
 
 
 def fail(error: PlatformError) -> NoReturn:

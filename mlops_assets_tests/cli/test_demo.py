@@ -58,6 +58,14 @@ def test_a_tour_goes_on_where_it_was_stopped_and_answers_what_waits(tour: Done):
     assert tour.err.count("waits for a person") == 1
 
 
+def test_a_tour_ends_with_live_predictions_and_two_canaries(tour: Done):
+    served = tour.out[tour.out.index("Live predictions") :]
+    assert "promoted" in served
+    assert "rolled back" in served
+    assert served.count(" 0 failed") == 2
+    assert "topics serves v2" in served
+
+
 def test_a_second_tour_shows_what_was_recorded(shell: Shell, tour: Done):
     again = shell("demo", "topics", "--json", MLOPS_ROOT=str(shell.folder))
     assert again.code == 0, again.err
