@@ -130,7 +130,7 @@ def clustering(hits: Crowd, all_: Crowd, rate: float, n: int) -> float:
 
 
 def upper_bound(canary: tuple[int, int], stable: tuple[int, int], *, alpha: float, effect: float = 1.0) -> float | None:
-    """Return the bound that the canary's rate minus the stable one's is below, at all times at once, but for `alpha`; at least 0.
+    """Return a bound, at least 0, that the canary's rate minus the stable one's is below at all times but for `alpha`.
 
     Each arm is (hits, observations); None while one has no observation. A normal mixture (Robbins 1970; Howard et al.
     2021), one-sided as in Waudby-Smith et al. 2024 (time-uniform central limit theory), with the variance that the

@@ -135,12 +135,13 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
     labels = Labels(trial.mix, trial.expected.labels, trial.disagreement_margin)
     for canary, who, failed, latency_ms, label in answers:
         count = counts[canary]
+        landing = _landing(p, counts[True]["requests"], counts[False]["requests"])
         count["requests"] += 1
         split.add(canary, p, who)
         joined(everybody, who)
         if failed:
             count["errors"] += 1
-            errors.add(canary, p, who)
+            errors.add(canary, landing, who)
             joined(failing, who)
             continue
         bin_ = latencies.bin_of(latency_ms)
@@ -148,11 +149,11 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
             count["timed"] += 1
             if bin_ > thresholds.p95:
                 count["over_p95"] += 1
-                slow95.add(canary, p, who)
+                slow95.add(canary, landing, who)
                 joined(slow, who)
             if bin_ > thresholds.p99:
                 count["over_p99"] += 1
-                slow99.add(canary, p, who)
+                slow99.add(canary, landing, who)
                 joined(slowest, who)
         if not canary:
             block[bin_] = block.get(bin_, 0) + 1
@@ -174,6 +175,19 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
             "crowds": Crowds(**crowds),
         }
     )
+
+
+def _landing(share: float, canary: int, stable: int) -> float:
+    """Return the chance that a hit lands on the canary if it harms nobody, by what was asked before.
+
+    That is its share; and where it was asked for three standard errors more (the split is broken, or a heavy user is
+    on it), what is sure of that, so that more requests are not taken for more harm.
+    """
+    n = canary + stable
+    if canary <= share * n:
+        return share
+    sure = canary / n - 3 * math.sqrt(share * (1 - share) / n)
+    return share if sure <= share else min(math.ceil(100 * sure) / 100, CERTAIN)
 
 
 def compared(trial: Trial, pairs: Sequence[tuple[str, bool]]) -> Trial:

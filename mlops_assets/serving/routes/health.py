@@ -164,14 +164,17 @@ def _summary(platform: Platform, line: Line, now: datetime) -> LineSummary:
     current = watching.healths(platform, line, now)
     samples = platform.watch.history(line.line, now - timedelta(hours=SUMMARY_HOURS))
     scores = [each.score for each in samples if each.score is not None]
-    statuses = [each.status for each in samples]
+    statuses: list[HealthStatus] = [each.status for each in samples]
+    shares: dict[HealthStatus, float] = {}
+    for status in statuses:
+        shares[status] = shares.get(status, 0.0) + 1 / len(statuses)
     return LineSummary(
         status=_worst([each.status for each in current]),
         score=current[0].score if current else None,
         mean_score=fmean(scores) if scores else None,
         lowest_score=min(scores, default=None),
         samples=len(samples),
-        by_status={status: statuses.count(status) / len(statuses) for status in dict.fromkeys(statuses)},
+        by_status=shares,
         requests=sum(each.requests for each in current),
         failures=sum(each.failures for each in current),
         issues=tuple(issue for each in current for issue in each.issues),
