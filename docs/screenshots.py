@@ -152,9 +152,11 @@ def _picture(page: Page, name: str) -> None:
 
 
 def _small(page: Page, name: str) -> None:
-    """Photograph what is in view with 64 colours, which a page of text does not need more than."""
+    """Photograph what is in view with 256 colours, which a page of text does not need more than."""
     with Image.open(io.BytesIO(page.screenshot())) as seen:
-        seen.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(DOCS / name, optimize=True)
+        seen.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            DOCS / name, optimize=True
+        )
 
 
 @retry(stop=stop_after_delay(90), wait=wait_fixed(1), reraise=True)

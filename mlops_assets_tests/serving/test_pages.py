@@ -154,7 +154,9 @@ def test_a_platform_without_lines_or_versions_says_what_to_do(tmp_path: Path) ->
         assert "Nothing waits for you" in client.get("/review").text
     fresh = make_platform(tmp_path / "fresh", lines=lambda: [line])
     with gateway_of(fresh, line, engine=IdleEngine()) as made, made.client("viewer", headers=PAGE) as client:
-        assert "mlops submit topics PATH" in client.get("/").text
+        home = Page(client.get("/").text).text
+        assert "Not serving yet" in home
+        assert "mlops submit LINE PATH" in home
         assert "Nothing serves yet" in client.get("/lines/topics").text
         assert "No version yet" in client.get("/lines/topics/versions").text
 

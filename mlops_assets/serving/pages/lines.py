@@ -67,7 +67,8 @@ class LineView(Record):
 class Overview(Record):
     """The first page."""
 
-    lines: tuple[LineView, ...]
+    lines: tuple[LineView, ...] = Field(description="Those that serve, what is being rolled out first")
+    idle: tuple[LineView, ...] = Field(description="Those of which nothing serves yet")
     reviews: int
     gateways: tuple[str, ...]
     told: tuple[story.Told, ...]
@@ -89,8 +90,10 @@ def overview(platform: Platform, now: datetime) -> Overview:
     beats = platform.watch.gateways(now - ALIVE)
     open_questions = questions(platform)
     asked = [each.review.line for each in open_questions]
+    views = [line_view(platform, line, now, beats, asked.count(line.line)) for line in platform.lines()]
     return Overview(
-        lines=tuple(line_view(platform, line, now, beats, asked.count(line.line)) for line in platform.lines()),
+        lines=tuple(sorted((each for each in views if each.production is not None), key=lambda each: not each.rollout)),
+        idle=tuple(each for each in views if each.production is None),
         reviews=len(open_questions),
         gateways=tuple(beat.gateway for beat in beats),
         told=tuple(story.latest(platform, TOLD)),
