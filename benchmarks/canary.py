@@ -40,11 +40,11 @@ from mlops_assets.core.rollout_verdict import judge
 SEED = 20_261_121
 POLICY = Release(deployment_strategy="canary")
 LABELS = ("one", "two", "three")
-RATE = 20.0  # requests a second
-LOOK = 100  # requests between two looks
+RATE = 10.0  # requests a second
+LOOK = 50  # requests between two looks
 GOLDEN_DISAGREEMENT = 0.05  # two versions that differ as much as an improvement does
 STABLE_ERRORS = 0.01
-FAULTS, HARMLESS, ON_MARGIN, SHRINK = 200, 500, 200, 20
+FAULTS, HARMLESS, ON_MARGIN, SHRINK = 200, 500, 100, 20
 NAIVE_ALPHA = 0.01
 
 
@@ -63,7 +63,7 @@ class World:
     labels: str = ""
     users: int = 0
     stepping: bool = False
-    most: int = 45_000
+    most: int = 25_000
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def play(job: tuple[World, int]) -> Ended:
     trial = canary.step(canary.begin(expected, POLICY.disagreement_margin, before), POLICY.steps[0])
     minutes = step_minutes = 0.0
     naive = False
-    look = LOOK if world.stepping else LOOK // 2
+    look = LOOK
     while traffic.count < world.most:
         share = trial.steps[-1].share
         arm, who, failed, milliseconds, label = traffic.draw(look, share)
@@ -233,7 +233,7 @@ def on_margin(shrink: int = 1) -> dict[str, Any]:
     slow = World("2 % more answers over p99", slower=10.0, slow_share=POLICY.latency_margin / 0.98, stepping=True)
     for world in (World("1 % more errors", errors=POLICY.error_margin, stepping=True), slow):
         count = ON_MARGIN // shrink
-        few = replace(world, most=45_000)
+        few = replace(world, most=25_000)
         ended = list(_spread(play, [(few, 20_000 + seed) for seed in range(count)], world.name))
         wrong = sum(each.verdict == "PROMOTE" for each in ended)
         figures[f"worse by the margin ({world.name}): promoted"] = _share(wrong, count, "at most 5 %")
