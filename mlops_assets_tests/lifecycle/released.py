@@ -4,6 +4,7 @@
 """
 
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +26,7 @@ def opened(folder: Path, **release: object) -> tuple[Platform, Line]:
 
 def put(platform: Platform, files: Mapping[str, str]) -> str:
     """Store a folder of texts."""
-    folder = platform.root / f"folder{len(list(platform.root.iterdir()))}"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(dir=platform.home))
     for name, text in files.items():
         (folder / name).write_text(text)
     return platform.store.put_folder(folder)
