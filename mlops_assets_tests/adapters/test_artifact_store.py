@@ -240,3 +240,28 @@ def test_memory_is_flat(local: FsspecStore, tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 16 << 20
+
+
+def test_removing_a_folder_spares_the_files_that_others_need(store: FsspecStore, tmp_path: Path) -> None:
+    def put(name: str, **files: str) -> str:
+        folder = tmp_path / name
+        folder.mkdir()
+        for each, text in files.items():
+            (folder / each).write_text(text)
+        return store.put_folder(folder)
+
+    one, two = put("one", a="shared", b="own"), put("two", a="shared", c="named")
+    three = put("three", c="named", d="gone")
+    named = sha256_bytes(b"named")
+    store.folder(one)
+    assert store.remove([one, "f" * 64], keep=[]) > 0
+    assert not store.has(one)
+    assert not store.has(sha256_bytes(b"own"))
+    with pytest.raises(NotFound):
+        store.folder(one)
+    assert store.folder(two).is_dir()
+    assert store.remove([two, three], keep=[named, three]) > 0
+    assert (store.has(two), store.has(three), store.has(named)) == (False, True, True)
+    assert store.remove([one, two], keep=[]) == 0, "again, it finds nothing"
+    assert put("again", a="shared", b="own") == one
+    assert (store.folder(one) / "b").read_text() == "own"
