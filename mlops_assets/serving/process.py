@@ -47,7 +47,8 @@ class WorkerProcess(asyncio.Protocol):
             raise Ended(f"no process could be started: {error}") from error
         wanted = servable.model_copy(update={"folder": self._folder.name})
         try:
-            said = await asyncio.wait_for(self.exchange([wanted.canonical_json().encode()]), seconds)
+            async with asyncio.timeout(seconds):  # wait_for of Python 3.11 would lose a cancellation that comes with it
+                said = await self.exchange([wanted.canonical_json().encode()])
         except TimeoutError:
             self.kill(f"it did not load within {seconds:g} s")
             raise Ended(self._why) from None

@@ -130,7 +130,8 @@ class ServedModel:
         if (self._queue or self._flight) and self.usable:
             self._idle.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), self.line.serving.timeout_seconds)
+                async with asyncio.timeout(self.line.serving.timeout_seconds):
+                    await self._idle.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -178,9 +179,8 @@ class ServedModel:
         answers: list[JsonValue] = []
         for some in inputs.chunks(self.line.serving.max_batch):
             try:
-                said = await asyncio.wait_for(
-                    process.exchange([some.letters, *some.parts]), self.line.serving.timeout_seconds
-                )
+                async with asyncio.timeout(self.line.serving.timeout_seconds):
+                    said = await process.exchange([some.letters, *some.parts])
             except TimeoutError:
                 process.kill("it did not answer its golden items in time")
                 raise Ended("it did not answer its golden items in time") from None
