@@ -6,7 +6,7 @@ b. Two versions that are the same, through all steps of the default policy until
    may be taken back. Once where every request is of somebody else, and once with heavy users (requests by a Pareto
    distribution) who each have an error rate, a speed and a favourite label of their own.
 c. A version that is worse by exactly the margin: at most 5 % may be promoted, for each of errors and latency.
-d. How many answers the judge takes in a second.
+d. How many answers the judge takes in a second, and a whole look at a line: read, counted, judged and stored.
 
 Beside b stands what a z-test at 1 % does that is looked at as often. Nothing is re-implemented: answers go through
 `core.canary` and `core.rollout_verdict` with a line's defaults. Intervals are exact binomial ones, 90 %.
@@ -21,8 +21,11 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -34,8 +37,13 @@ from scipy.stats import binomtest, norm
 
 from mlops_assets.core import canary, latencies
 from mlops_assets.core.canary import Expected, Seen, Trial
-from mlops_assets.core.line import Release
+from mlops_assets.core.events import Prediction
+from mlops_assets.core.line import EvaluationSet, Line, Release
+from mlops_assets.core.policy import Margin, Policy
 from mlops_assets.core.rollout_verdict import judge
+from mlops_assets.core.serving import Rollout
+from mlops_assets.lifecycle.watching import look
+from mlops_assets_tests.lifecycle.decide.evaluated import open_platform
 
 SEED = 20_261_121
 POLICY = Release(deployment_strategy="canary")
@@ -252,7 +260,53 @@ def pace(shrink: int = 1) -> dict[str, Any]:
     begun = perf_counter()
     for at in range(0, len(seen), 4_000):
         trial = canary.observe(trial, seen[at : at + 4_000])
-    return {"answers the judge takes in a second, in pieces of 4,000": round(len(seen) / (perf_counter() - begun), -3)}
+    judged = len(seen) / (perf_counter() - begun)
+    return {
+        "answers the judge takes in a second, in pieces of 4,000": round(judged, -3),
+        "predictions that `mlops watch` takes in a second, from SQLite to its state": round(
+            _looked(len(seen) // 4), -3
+        ),
+    }
+
+
+def _looked(count: int) -> float:
+    """Return how many stored predictions of a rollout a look takes in a second; the gateway gives at most 4,000."""
+    with TemporaryDirectory() as home:
+        golden = EvaluationSet(path="golden", origin="synthetic")
+        policy = Policy(primary=Margin(metric="accuracy", margin=0.02))
+        line = Line(line="simulated", family="baseline", golden=golden, policy=policy)
+        platform = replace(open_platform(Path(home)), lines=lambda: [line])
+        for name in ("a", "b"):
+            platform.versions.add(
+                line.line, servable=name * 64, model=name * 64, batch_id=None, decision_id=name, parent_version=None
+            )
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        rollout = Rollout(
+            strategy="canary", version=2, against=1, step=0, share=0.1, shadow=0, began_at=at, stepped_at=at
+        )
+        pointer = platform.versions.pointer(line.line)
+        platform.versions.move(line.line, pointer, {"production": 1, "canary": 2}, rollout)
+        chance = np.random.default_rng(SEED)
+        for began in range(0, count, 1_000):
+            canaries = chance.random(1_000) < 0.1
+            events = [
+                Prediction(
+                    event_id=f"{began + each}",
+                    user=f"user{chance.integers(5_000)}",
+                    version=2 if new else 1,
+                    arm="canary" if new else "production",
+                    latency_ms=float(chance.lognormal(3, 0.4)),
+                    success=bool(chance.random() > STABLE_ERRORS),
+                )
+                for each, new in enumerate(canaries)
+            ]
+            platform.events.append(line.line, events)
+        begun = perf_counter()
+        taken = 0
+        while (looked := look(platform, line, datetime.now(UTC))).events:
+            taken += looked.events
+        assert taken == count, f"{taken} of {count}"
+        return count / (perf_counter() - begun)
 
 
 def _share(hits: int, of: int, target: str = "") -> str:

@@ -105,6 +105,7 @@ class Prediction(_Event):
     of: EventId | None = Field(default=None, description="For shadow and challenger: the prediction that it doubles")
     agrees: bool | None = Field(default=None, description="Whether it said the same as the one it doubles")
     cost: float | None = Field(default=None, ge=0, description="US dollars that this answer cost")
+    request: EventId | None = Field(default=None, description="For one of several inputs: what those share")
     input: JsonValue = Field(default=None, description="Kept only if the line keeps payloads")
     output: JsonValue = Field(default=None, description="Kept only if the line keeps payloads")
 

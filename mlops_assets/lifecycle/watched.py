@@ -155,7 +155,7 @@ class _Folding:
         arm, version = fields["arm"], fields.get("version")
         if not isinstance(version, int):
             return
-        who = str(fields.get("user") or event.event_id)
+        who = str(fields.get("user") or fields.get("request") or event.event_id)
         rollout = self._rollout
         if arm == "shadow":
             if rollout and isinstance(fields.get("agrees"), bool) and version in (rollout.version, rollout.against):

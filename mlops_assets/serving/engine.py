@@ -179,10 +179,12 @@ class Engine:
             )
             answers.append(answer)
             if known is not None:
-                self._record(line, known, given, answer, user)
+                self._record(line, known, given, answer, user, ids[0] if len(ids) > 1 else None)
         return answers
 
-    def _record(self, line: Line, name: str, given: JsonValue | Blob, answer: Answer, user: str | None) -> None:
+    def _record(
+        self, line: Line, name: str, given: JsonValue | Blob, answer: Answer, user: str | None, request: str | None
+    ) -> None:
         kept: dict[str, Any] = {}
         if line.collection.keep_payloads:
             kept = {"input": given, "output": answer.output}
@@ -195,6 +197,7 @@ class Engine:
                 latency_ms=answer.latency_ms,
                 error=answer.failure or None,
                 user=user,
+                request=request,
                 shown=answer.shown if answer.body else None,
                 **kept,
             )

@@ -47,7 +47,7 @@ class Traffic:
             looked = look(self.platform, self.line, datetime.now(UTC))
             if self.platform.ledger.entries(self.line.line, newest=1)[-1].kind in kinds:
                 return looked, sent
-        raise AssertionError(f"none of {kinds} after {sent} requests: {looked.state.rollout}")
+        raise AssertionError(f"none of {kinds} after {sent} requests")
 
     def _one(self) -> Iterator[Event]:
         pointer = self.platform.versions.pointer(self.line.line)

@@ -111,6 +111,7 @@ def test_answers_are_remembered_as_the_line_wants_it(tmp_path: Path) -> None:
     assert (first.user, first.version, first.arm, first.success, first.label) == ("ann", 1, "production", True, "sport")
     assert (first.input, first.output) == ("a text", answers[0].output)
     assert first.latency_ms == pytest.approx(answers[0].latency_ms)
+    assert {each.request for each in remembered} == {answers[0].prediction_id}, "asked together, judged together"
 
 
 def test_a_version_is_replaced_under_load_without_a_failed_request(tmp_path: Path) -> None:

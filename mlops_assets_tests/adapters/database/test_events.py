@@ -105,6 +105,21 @@ def test_events_are_numbered_per_line_and_read_with_a_cursor(database: Database)
     assert [each.event for each in found.values()] == [Usage(type="generation", event_id=first[1].event_id)]
 
 
+def test_a_scan_gives_the_same_events_unchecked(database: Database) -> None:
+    events = SqlEvents(database)
+    events.append("speech", [rating(1, "one"), Usage(type="play", event_id="two"), rating(3, "three")])
+    events.append("other", [rating(5, "elsewhere")])
+    read = events.read("speech")
+    scanned = events.scan("speech")
+    assert [(each.sequence, each.event_id, each.received_at) for each in scanned] == [
+        (each.sequence, each.event.event_id, each.received_at) for each in read
+    ]
+    assert [each.kind for each in scanned] == ["feedback", "usage", "feedback"]
+    assert [each.fields for each in scanned] == [each.event.model_dump(exclude_none=True) for each in read]
+    assert [each.sequence for each in events.scan("speech", after=1, limit=1)] == [2]
+    assert events.scan("speech", since=datetime.now(UTC) + timedelta(hours=1)) == []
+
+
 def test_an_id_is_one_event_of_its_line(database: Database) -> None:
     events = SqlEvents(database)
     (first,) = events.append("speech", [rating(5, "a")])
