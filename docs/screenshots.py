@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -78,28 +79,31 @@ def _gateway(browser: Browser, platform: Platform) -> None:
     secret, _ = keys.issue(platform, VISITOR, "reviewer", days=1, actor=VISITOR)
     try:
         with _running([Path(sys.executable).parent / "mlops", "serve", "--port", port]):
-            for scheme in ("light", "dark"):
+            for name, (path, scheme) in _pages(platform).items():
                 page = browser.new_page(
-                    viewport={"width": 1280, "height": 1000}, device_scale_factor=SHARPNESS, color_scheme=scheme
+                    viewport={"width": 1280, "height": 1000},
+                    device_scale_factor=SHARPNESS,
+                    color_scheme=scheme,
+                    reduced_motion="reduce",
+                    extra_http_headers={"Authorization": f"Bearer {secret}"},
                 )
-                page.set_extra_http_headers({"Authorization": f"Bearer {secret}"})
-                for name, path in _pages(platform).items():
-                    _open(page, f"http://127.0.0.1:{port}{path}")
-                    page.get_by_role("navigation", name="Main").wait_for()
-                    _small(page, f"gateway-{name}{'-dark' if scheme == 'dark' else ''}.png")
+                _open(page, f"http://127.0.0.1:{port}{path}")
+                page.get_by_role("navigation", name="Main").wait_for()
+                _small(page, f"gateway-{name}.png")
                 page.close()
     finally:
         keys.revoke(platform, VISITOR, actor=VISITOR)
 
 
-def _pages(platform: Platform) -> dict[str, str]:
-    """Return the addresses to photograph: of the line that moved last, and of the question that waits longest."""
+def _pages(platform: Platform) -> dict[str, tuple[str, Literal["light", "dark"]]]:
+    """Return what to photograph: the line that moved last, and the question that waits longest, at its evidence."""
     moved = [line.line for line in platform.lines() if len(platform.versions.list(line.line)) > 1]
     line = max(moved, key=lambda name: platform.versions.pointer(name).revision, default=None)
+    found = {"lines": ("/", "light"), "lines-dark": ("/", "dark")}
+    if line is not None:
+        found |= {"line": (f"/lines/{line}", "light"), "versions": (f"/lines/{line}/versions", "light")}
     waiting = questions(platform)
-    found = {"lines": "/"}
-    found |= {"line": f"/lines/{line}", "versions": f"/lines/{line}/versions"} if line else {}
-    return found | ({"review": f"/review/{waiting[0].review.decision_id}"} if waiting else {})
+    return found | ({"review": (f"/review/{waiting[0].review.decision_id}#evidence", "light")} if waiting else {})
 
 
 def _free_port() -> str:
@@ -154,7 +158,7 @@ def _picture(page: Page, name: str) -> None:
 def _small(page: Page, name: str) -> None:
     """Photograph what is in view with 256 colours, which a page of text does not need more than."""
     with Image.open(io.BytesIO(page.screenshot())) as seen:
-        seen.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        seen.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
             DOCS / name, optimize=True
         )
 
