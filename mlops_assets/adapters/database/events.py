@@ -4,47 +4,33 @@ One thread writes, and only while there is something to write. Callers wait for 
 commit returned, or with its error. As writers of the database are serial, sequences are given in the order of commits.
 """
 
-import json
 import threading
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic_core import from_json
 from sqlalchemy import exc
 
 from mlops_assets.adapters.database.engine import Database
+from mlops_assets.adapters.database.event_rows import LineRows, Row, event_of, head_of, known_rows, row_of, unreadable
 from mlops_assets.adapters.database.tables import events
-from mlops_assets.core.errors import Busy, Corrupt, Unavailable
-from mlops_assets.core.events import Event, Kind, Receipt, Scanned, StoredEvent, identified, read_event
+from mlops_assets.core.errors import Busy, Unavailable
+from mlops_assets.core.events import Event, Kind, Receipt, Scanned, StoredEvent, identified
 
 GROUP_EVENTS = 1_000  # that one transaction writes, unless a single call brings more
 GATHER_SECONDS = 0.001  # that a group waits for as many callers as the one before it had
 ROW_BYTES = 1_024  # what an event takes in memory besides its JSON
 FORGET_EVENTS = 2_000  # that one transaction deletes, so that others wait for milliseconds
 
-# As text, for every commit runs them: building an expression takes SQLAlchemy longer than SQLite its part.
-HEAD = sa.text("SELECT sequence FROM event_heads WHERE line = :line")
-MOVE_HEAD = sa.text(
-    "INSERT INTO event_heads (line, sequence) VALUES (:line, :sequence) "
-    "ON CONFLICT (line) DO UPDATE SET sequence = excluded.sequence"
-)
-# One statement for all rows: a row at a time, SQLite would hand Python's lock back and forth as often, and wait for it.
-INSERT_ON_SQLITE = sa.text(
-    "INSERT INTO events (line, sequence, received_at, event_id, kind, body) SELECT :line, :head + 1 + key, :now, "
-    "json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:rows)"
-)
-
 SCAN = sa.text(
     "SELECT sequence, event_id, kind, received_at, body FROM events "
     "WHERE line = :line AND sequence > :after AND received_at >= :since ORDER BY sequence LIMIT :most"
 )
-
-Row = tuple[str, Event, str]  # id, event, its JSON
 
 
 @dataclass(frozen=True)
@@ -112,7 +98,7 @@ class SqlEvents:
     def find(self, line: str, event_ids: Collection[str]) -> dict[str, StoredEvent]:
         """Return the events that have these ids, by id."""
         with self._database.read() as connection:
-            return {name: _stored(row) for name, row in _known(connection, line, event_ids).items()}
+            return {name: _stored(row) for name, row in known_rows(connection, line, event_ids).items()}
 
     def count(self, line: str, *, after: int = 0) -> dict[Kind, int]:
         """Return how many events of each kind there are after a sequence."""
@@ -123,7 +109,7 @@ class SqlEvents:
     def last(self, line: str) -> int:
         """Return the highest sequence a line has given, 0 for none."""
         with self._database.read() as connection:
-            return _head(connection, line)
+            return head_of(connection, line)
 
     def forget_before(self, line: str, time: datetime) -> int:
         """Delete the events received before a time, in steps; return how many. Their ids may be used again."""
@@ -139,7 +125,7 @@ class SqlEvents:
             forgotten += len(some)
 
     def _put(self, line: str, given: Sequence[Event], wait_seconds: float) -> "Future[tuple[Receipt, ...]]":
-        rows = [_row(identified(event)) for event in given]
+        rows = [row_of(identified(event)) for event in given]
         post = _Post(line, rows, sum(len(body) + ROW_BYTES for _, _, body in rows), Future())
         with self._changed:
             if not self._changed.wait_for(lambda: self._fits(post), wait_seconds):
@@ -203,110 +189,28 @@ class SqlEvents:
 
 
 def _insert(connection: sa.Connection, posts: Sequence[_Post], now: str, *, look_up: bool) -> list[tuple[Receipt, ...]]:
-    lines: dict[str, _Line] = {}
+    lines: dict[str, LineRows] = {}
     for line in dict.fromkeys(post.line for post in posts):
         known = {}
         if look_up:
             ids = [event_id for post in posts if post.line == line for event_id, _, _ in post.rows]
-            known = _known(connection, line, ids)
-        lines[line] = _Line(line, _head(connection, line), known, now)
+            known = known_rows(connection, line, ids)
+        lines[line] = LineRows(line, head_of(connection, line), known, now)
     answers = [tuple(lines[post.line].take(row) for row in post.rows) for post in posts]
     for line in lines.values():
         line.write(connection)
     return answers
 
 
-class _Line:
-    """One line's part of a transaction."""
-
-    def __init__(self, line: str, head: int, known: Mapping[str, Any], now: str) -> None:
-        self.line = line
-        self.now = now
-        self.known = dict(known)
-        self.head = head
-        self.sequence = head
-        self.new: list[_Written] = []
-
-    def take(self, given: Row) -> Receipt:
-        """Number a new event, or find the one that has its id."""
-        event_id, event, body = given
-        found = self.known.get(event_id)
-        if found is not None:
-            same = found.body == body or _event(found) == event
-            return Receipt(
-                status="duplicate" if same else "conflict",
-                event_id=event_id,
-                sequence=found.sequence,
-                received_at=found.received_at,
-                problem="" if same else "another event has this id",
-            )
-        self.sequence += 1
-        row = _Written(self.line, self.sequence, event_id, event.kind, self.now, body)
-        self.new.append(row)
-        self.known[event_id] = row
-        return Receipt(status="stored", event_id=event_id, sequence=self.sequence, received_at=self.now)
-
-    def write(self, connection: sa.Connection) -> None:
-        """Insert what is new, and where the numbers have come to."""
-        if not self.new:
-            return
-        if connection.dialect.name == "sqlite":
-            rows = json.dumps([(row.event_id, row.kind, row.body) for row in self.new])
-            given = {"line": self.line, "head": self.head, "now": self.now, "rows": rows}
-            connection.execute(INSERT_ON_SQLITE, given)
-        else:
-            connection.execute(events.insert(), [row._asdict() for row in self.new])
-        connection.execute(MOVE_HEAD, {"line": self.line, "sequence": self.sequence})
-
-
-class _Written(NamedTuple):
-    """A row of the transaction that is being written."""
-
-    line: str
-    sequence: int
-    event_id: str
-    kind: str
-    received_at: str
-    body: str
-
-
-def _row(event: Event) -> Row:
-    assert event.event_id is not None
-    return event.event_id, event, event.model_dump_json(exclude_none=True)
-
-
-def _known(connection: sa.Connection, line: str, event_ids: Collection[str]) -> dict[str, sa.Row]:
-    query = sa.select(events).where(events.c.line == line, events.c.event_id.in_(list(event_ids)))
-    return {row.event_id: row for row in connection.execute(query)}
-
-
-def _head(connection: sa.Connection, line: str) -> int:
-    return connection.execute(HEAD, {"line": line}).scalar() or 0
-
-
 def _stored(row: Any) -> StoredEvent:
-    return StoredEvent(line=row.line, sequence=row.sequence, received_at=row.received_at, event=_event(row))
-
-
-def _event(row: Any) -> Event:
-    try:
-        return read_event(row.body)
-    except ValueError as error:
-        raise _unreadable(row.line, row.sequence) from error
+    return StoredEvent(line=row.line, sequence=row.sequence, received_at=row.received_at, event=event_of(row))
 
 
 def _fields(line: str, sequence: int, body: str) -> dict[str, Any]:
     try:
         return from_json(body)
     except ValueError as error:
-        raise _unreadable(line, sequence) from error
-
-
-def _unreadable(line: str, sequence: int) -> Corrupt:
-    return Corrupt(
-        f"Event {sequence} of {line} cannot be read: it was changed, or written by a newer release.",
-        "Restore the database from a backup, or use that release.",
-    )
+        raise unreadable(line, sequence) from error
 
 
 def _not_stored(error: Exception) -> Exception:
