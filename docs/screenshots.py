@@ -158,9 +158,7 @@ def _picture(page: Page, name: str) -> None:
 def _small(page: Page, name: str) -> None:
     """Photograph what is in view with 256 colours, which a page of text does not need more than."""
     with Image.open(io.BytesIO(page.screenshot())) as seen:
-        seen.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
-            DOCS / name, optimize=True
-        )
+        seen.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(DOCS / name, optimize=True)
 
 
 @retry(stop=stop_after_delay(90), wait=wait_fixed(1), reraise=True)
