@@ -49,7 +49,7 @@ SEED = 20_261_121
 POLICY = Release(deployment_strategy="canary")
 LABELS = ("one", "two", "three")
 RATE = 10.0  # requests a second
-LOOK = 50  # requests between two looks
+LOOK = 100  # requests between two looks while a rollout goes step by step; half as many while a fault is waited for
 GOLDEN_DISAGREEMENT = 0.05  # two versions that differ as much as an improvement does
 STABLE_ERRORS = 0.01
 FAULTS, HARMLESS, ON_MARGIN, SHRINK = 200, 500, 100, 20
@@ -139,7 +139,7 @@ def play(job: tuple[World, int]) -> Ended:
     trial = canary.step(canary.begin(expected, POLICY.disagreement_margin, before), POLICY.steps[0])
     minutes = step_minutes = 0.0
     naive = False
-    look = LOOK
+    look = LOOK if world.stepping else LOOK // 2
     while traffic.count < world.most:
         share = trial.steps[-1].share
         arm, who, failed, milliseconds, label = traffic.draw(look, share)

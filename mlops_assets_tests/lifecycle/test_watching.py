@@ -24,10 +24,10 @@ NOW = datetime.now(UTC)
 
 
 def canary_of(folder: Path, **release: object) -> tuple[Platform, Line, Traffic]:
-    """Return a line that serves version 1, with an hour of good answers, and gives version 2 to its first users."""
+    """Return a line that serves version 1, with good answers behind it, and gives version 2 to its first users."""
     platform, line = lined_up(folder, **{**QUICK, **release})
     traffic = Traffic(platform, line)
-    traffic.send(1_000)
+    traffic.send(600)
     look(platform, line, datetime.now(UTC))
     deploy(platform, line, 2, actor="ann", reason="a try")
     return platform, line, traffic
@@ -46,7 +46,7 @@ def told(platform: Platform, words: str) -> list[str]:
 
 
 def test_a_version_that_harms_nobody_goes_step_by_step_to_all(tmp_path: Path) -> None:
-    platform, line, traffic = canary_of(tmp_path, error_margin=0.02, latency_margin=0.06, min_requests=700)
+    platform, line, traffic = canary_of(tmp_path, error_margin=0.03, latency_margin=0.08, min_requests=600)
     looked, _ = traffic.until({"promoted"}, each=400)
     assert kinds(platform, line)[-4:] == ["deployed", "advanced", "advanced", "promoted"]
     assert shares(platform, line)["production"] == (2, 1.0)
@@ -121,14 +121,14 @@ def test_copies_that_are_answered_differently_take_a_version_back(tmp_path: Path
 def test_without_an_evaluation_nothing_is_expected_of_copies(tmp_path: Path) -> None:
     platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
     traffic.wrong = 0.9
-    traffic.send(1_000)
+    traffic.send(500)
     look(platform, line, datetime.now(UTC))
     assert kinds(platform, line)[-1] == "deployed"
 
 
 def test_corrections_of_the_new_version_alone_take_it_back(tmp_path: Path) -> None:
     platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
-    ids = traffic.send(2_000)
+    ids = traffic.send(600)
     found = platform.events.find(line.line, ids)
     mine = [name for name in ids if getattr(found[name].event, "version", 0) == 2]
     look(platform, line, datetime.now(UTC))
@@ -159,8 +159,8 @@ def test_production_that_fails_is_no_reason_to_promote_the_other(tmp_path: Path)
     platform, line, traffic = canary_of(tmp_path)
     traffic.harm[1] = Harm(errors=0.3)
     looked = look(platform, line, datetime.now(UTC))
-    for _ in range(10):
-        traffic.send(300)
+    for _ in range(5):
+        traffic.send(200)
         looked = look(platform, line, datetime.now(UTC))
     assert kinds(platform, line)[-1] == "deployed"
     assert looked.state.rollout is not None
@@ -203,8 +203,8 @@ def test_traffic_that_is_not_split_as_it_should_be_holds(tmp_path: Path) -> None
 def test_two_watches_count_an_answer_once(tmp_path: Path) -> None:
     platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
     traffic.send(1)
-    for _ in range(5):
-        traffic.send(300)
+    for _ in range(3):
+        traffic.send(200)
         with ThreadPoolExecutor(4) as pool:
             looks = list(pool.map(lambda _: look(platform, line, datetime.now(UTC)), range(4)))
         assert sum(each.events for each in looks if not each.busy) > 0
