@@ -10,8 +10,9 @@ switch.
 Learned: FastAPI's middleware and its search for the route took as long as the whole rest of a prediction, so the door
 hands what is answered by plain ASGI to it directly. The package `limits` started a thread every 10 ms. Storing what was
 predicted every 10 ms cost as much as answering; every 50 ms costs a fifth. A thread that computes keeps Python for 5 ms
-from the event loop unless told otherwise, and every call to the system hands it over. What is left has no peak: a third
-is uvicorn's, half of that its writes to the socket.
+from the event loop unless told otherwise, and every call to the system hands it over. Going through all that is loaded
+for garbage stopped everything for 0.1 s, some times a minute. What is left has no peak: a third is uvicorn's, half of
+that its writes to the socket.
 """
 
 import json

@@ -1,5 +1,6 @@
 """`mlops serve`: the gateway, and beside it the watch that judges what it serves."""
 
+import gc
 import ipaddress
 import logging
 import resource
@@ -119,6 +120,8 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _welcome(made: Platform, url: str) -> None:
+    gc.collect()
+    gc.freeze()  # what is loaded stays: going through it for garbage stopped every request for 0.1 s, again and again
     has_key = any(key.revoked_at is None for key in made.keys.list())
     todo = "" if has_key else "There is no key yet: `mlops keys add NAME --role admin` makes one and shows it once."
     document = {"url": url, "pages": f"{url}/", "todo": todo}
@@ -138,6 +141,7 @@ def _reconcile(made: Platform) -> None:
         release.reconcile(made)
     except PlatformError:
         log.exception("what is published could not be reconciled")
+    gc.freeze()  # MLflow is loaded now, too
 
 
 @contextmanager
