@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from mlops_assets.core.events import Correction, Event, Feedback, Prediction, new_event_id
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports import Platform, Pointer
 from mlops_assets.lifecycle.watching import Looked, look
 
 
@@ -34,7 +34,8 @@ class Traffic:
 
     def send(self, count: int) -> list[str]:
         """Store `count` predictions; return their ids."""
-        made = [event for _ in range(count) for event in self._one()]
+        pointer = self.platform.versions.pointer(self.line.line)
+        made = [event for _ in range(count) for event in self._one(pointer)]
         self.platform.events.append(self.line.line, made)
         return [str(each.event_id) for each in made if isinstance(each, Prediction) and each.arm != "shadow"]
 
@@ -49,8 +50,7 @@ class Traffic:
                 return looked, sent
         raise AssertionError(f"none of {kinds} after {sent} requests")
 
-    def _one(self) -> Iterator[Event]:
-        pointer = self.platform.versions.pointer(self.line.line)
+    def _one(self, pointer: Pointer) -> Iterator[Event]:
         rollout, production = pointer.rollout, pointer.roles["production"]
         share = 0.0 if rollout is None else (rollout.share if self.share is None else self.share)
         new = rollout is not None and self.chance.random() < share
