@@ -28,7 +28,7 @@ from mlops_assets.lifecycle import decide, ingest, status
 
 FIRST = "speech"
 REVIEWER = "demo-reviewer"
-OVER = ("DEPLOYED", "PENDING_PUBLISH", "QUARANTINED", "RELEASED", "DISCARDED", "ROLLED_BACK")
+OVER = ("DEPLOYED", "CANARY", "PENDING_PUBLISH", "QUARANTINED", "RELEASED", "DISCARDED", "ROLLED_BACK")
 LACKS = (ConfigError.__name__, MissingExtra.__name__)  # what a person installs or sets, before the line can run
 
 

@@ -76,7 +76,7 @@ def contrast(
 
 
 def challenged(platform: Platform, line: Line) -> Challenger:
-    """Return the line's challenger; NotFound without one, ConfigError for a language model that cannot answer for it."""
+    """Return the line's challenger; NotFound without one, ConfigError for a model that cannot answer for it."""
     chosen = line.challenger
     if chosen is None:
         raise NotFound(

@@ -33,7 +33,8 @@ class Fault(BaseModel):
         """Read `LINE:VERSION:errors=0.1,delay_ms=300,delayed=0.02`; UsageError says what is wrong with it."""
         line, _, rest = text.partition(":")
         version, _, numbers = rest.partition(":")
-        named = dict(each.partition("=")[::2] for each in numbers.split(",") if each)
+        pairs = (each.partition("=") for each in numbers.split(",") if each)
+        named = {name: value for name, _, value in pairs}
         try:
             return cls.model_validate({"line": line, "version": version, **named})
         except ValidationError as error:
