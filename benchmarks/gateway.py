@@ -27,7 +27,7 @@ import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Self, TypedDict
 
 import yaml
 from alternate import Ratio, alternate, ratio, show
@@ -48,7 +48,16 @@ CALLERS = 32  # whose requests take turns, as each key may send 1,000 a second
 CONNECTIONS = 16
 START_SECONDS = 120
 BODY = {"input": "music for a walk in the rain"}
-BY = {"actor": "bench", "reason": "benchmark"}
+
+
+class By(TypedDict):
+    """Who moves versions, and why."""
+
+    actor: str
+    reason: str
+
+
+BY: By = {"actor": "bench", "reason": "benchmark"}
 
 
 class Gateway:
