@@ -110,7 +110,10 @@ def band(score: float | None) -> HealthStatus:
     """Return the status of a score alone, as 004 has it."""
     if score is None:
         return "INCONCLUSIVE"
-    return next((status for least, status in BANDS if score >= least), "CRITICAL")
+    for least, status in BANDS:
+        if score >= least:
+            return status
+    return "CRITICAL"
 
 
 def shown(score: float | None, failing: int) -> HealthStatus:
