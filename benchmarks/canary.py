@@ -10,7 +10,7 @@ d. How many answers the judge takes in a second, and a whole look at a line: rea
 
 Beside b stands what a z-test at 1 % does that is looked at as often. Nothing is re-implemented: answers go through
 `core.canary` and `core.rollout_verdict` with a line's defaults. Intervals are exact binomial ones, 90 %.
-`--only a,b` runs some sections, `--quick` a twentieth of each.
+`--only a,b` runs some sections, `--part 20` a twentieth of each (all of b takes hours on two cores).
 """
 
 import os
@@ -52,7 +52,7 @@ RATE = 10.0  # requests a second
 LOOK = 100  # requests between two looks while a rollout goes step by step; half as many while a fault is waited for
 GOLDEN_DISAGREEMENT = 0.05  # two versions that differ as much as an improvement does
 STABLE_ERRORS = 0.01
-FAULTS, HARMLESS, ON_MARGIN, SHRINK = 200, 500, 100, 20
+FAULTS, HARMLESS, ON_MARGIN = 200, 500, 100
 NAIVE_ALPHA = 0.01
 
 
@@ -327,7 +327,7 @@ SECTIONS: dict[str, Callable[[int], dict[str, Any]]] = {"a": faults, "b": harmle
 def main(arguments: Sequence[str]) -> None:
     """Run the sections asked for and print their figures."""
     only = next((after for word, after in pairwise(arguments) if word == "--only"), None)
-    shrink = SHRINK if "--quick" in arguments else 1
+    shrink = int(next((after for word, after in pairwise(arguments) if word == "--part"), 1))
     figures: dict[str, Any] = {}
     for name in only.split(",") if only else SECTIONS:
         figures |= SECTIONS[name](shrink)
