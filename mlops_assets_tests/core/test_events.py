@@ -141,7 +141,7 @@ def test_ids_are_never_given_twice_by_threads_or_by_a_forked_process() -> None:
         known = [each for some in made for each in some]
     code = (
         "import os, sys; from mlops_assets.core.events import new_event_id; new_event_id(); sys.stdout.flush();"
-        "child = os.fork() == 0; print(*(new_event_id() for _ in range(100)), flush=True); child or os.wait()"
+        "child = os.fork() == 0; child or os.wait(); print(*(new_event_id() for _ in range(100)), flush=True)"
     )
     forked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert len(forked) == 200

@@ -30,7 +30,6 @@ from mlops_assets_tests.platform_fixture import RecordingTracker
 from mlops_assets_tests.postgres_fixture import postgres_server, postgres_url
 
 __all__ = ["postgres_server", "postgres_url"]
-NOW = datetime.now(UTC)
 
 
 def test_a_canary_goes_step_by_step_to_all_users(tmp_path: Path) -> None:
@@ -215,14 +214,16 @@ def test_nothing_is_replaced_that_could_not_be_fallen_back_to(tmp_path: Path) ->
         deploy(platform, line, 3, actor="ann", reason="x")
 
 
-def says(platform: Platform, line: Line, gateway: str, number: int, state: str, *, at: datetime = NOW) -> None:
+def says(
+    platform: Platform, line: Line, gateway: str, number: int, state: str, *, ago: timedelta = timedelta(0)
+) -> None:
     served = ServedVersion.model_validate({"version": number, "servable": "s", "state": state, "problem": "no memory"})
-    platform.watch.beat(Beat(gateway=gateway, at=at.isoformat(), lines={line.line: (served,)}))
+    platform.watch.beat(Beat(gateway=gateway, at=(datetime.now(UTC) - ago).isoformat(), lines={line.line: (served,)}))
 
 
 def test_green_takes_over_once_every_living_gateway_has_it(tmp_path: Path) -> None:
     platform, line = lined_up(tmp_path, deployment_strategy="blue_green")
-    says(platform, line, "gone:1", 1, "ready", at=NOW - timedelta(minutes=5))
+    says(platform, line, "gone:1", 1, "ready", ago=timedelta(minutes=5))
     assert deploy(platform, line, 2, actor="ann", reason="x").roles == {"production": 2, "previous": 1}, "none lives"
     assert shares(platform, line) == {"production": (2, 1.0), "previous": (1, 0.0)}
     says(platform, line, "web:1", 2, "ready")
