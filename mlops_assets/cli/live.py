@@ -119,6 +119,12 @@ def _canaries(out: Console, gateway: Gateway, subject: Line) -> None:
     if roles["production"] != 1:
         release.rollback(platform(), subject, to=1, reason="demo: to roll version 2 out step by step", actor=actor())
     told = [_canary(gateway, subject, 2, "demo: a canary that is as good as it was judged")]
+    serving = platform().versions.pointer(subject.line)
+    if serving.rollout is not None:  # nothing could be told in time
+        release.rollback(platform(), subject, to=None, reason="demo: it was not decided in time", actor=actor())
+    if serving.roles["production"] != 2:  # on a busy machine a process that has just begun may be slower, surely
+        reason = "demo: the approved version serves, whatever became of its canary"
+        rollout.deploy(platform(), subject, 2, strategy="replace", actor=actor(), reason=reason)
     told.append(_canary(gateway, subject, 1, f"demo: a canary that harms ({FAULT} injected)"))
     rows = [
         (

@@ -60,8 +60,9 @@ def test_a_tour_goes_on_where_it_was_stopped_and_answers_what_waits(tour: Done):
 
 def test_a_tour_ends_with_live_predictions_and_two_canaries(tour: Done):
     served = tour.out[tour.out.index("Live predictions") :]
-    assert "promoted" in served
-    assert "rolled back" in served
+    canaries = served[served.index("Canaries of topics") :]
+    assert "rolled back" in canaries  # the harmed one; that the other is promoted depends on how busy the machine is
+    assert canaries.count(" requests, ") == 2
     assert served.count(" 0 failed") == 2
     assert "topics serves v2" in served
 
