@@ -23,6 +23,7 @@ from mlops_assets.lifecycle.bootstrapping import bootstrap
 from mlops_assets.serving.app import build
 from mlops_assets.serving.door import Door
 from mlops_assets.serving.listening import BoundedHttp, Server, configure
+from mlops_assets.serving.visit import DoorSettings
 from mlops_assets_tests.lines import baseline_line
 from mlops_assets_tests.platform_fixture import InProcess, make_platform
 
@@ -87,7 +88,8 @@ def released_platform(folder: Path, *, lines: Sequence[Line] = (), **changes: An
 
 @contextlib.contextmanager
 def gateway_of(platform: Platform, line: Line, **options: Any) -> Iterator[Gateway]:
-    """Serve a platform with a key for each role, by `build`'s options."""
+    """Serve a platform with a key for each role, by `build`'s options; without a rate that a quick test could reach."""
+    options.setdefault("settings", DoorSettings(requests_per_second=1e6))
     known = {key.name for key in platform.keys.list() if key.revoked_at is None}
     for role in ACCESS:
         if role in known:
