@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from mlops_assets.lifecycle import rollout
 from mlops_assets.lifecycle.watching import look
@@ -101,6 +101,7 @@ def visiting(browser: Browser, gateway: Gateway, role: str, **options: Any) -> I
     visit.page.keyboard.type(gateway.keys[role])  # pyright: ignore[reportArgumentType]
     visit.page.keyboard.press("Enter")
     expect(visit.page.get_by_role("heading", name="Lines", exact=True)).to_be_visible()
+    visit.page.wait_for_load_state()  # the heading shows before the scripts below it have come
     yield visit
     context.close()
 
@@ -240,9 +241,28 @@ def test_a_gateway_that_is_gone_is_said_and_a_key_that_is_revoked_asks_again(
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         expect(page.get_by_role("status")).to_have_text("The gateway does not answer; what you see is how things were.")
         page.unroute("**/*")
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.get_by_role("status")).to_be_empty()
         page.context.clear_cookies()
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_an_answer_that_comes_late_does_not_hide_what_was_seen_after_it(browser: Browser, own_gateway: Gateway) -> None:
+    late: list[Route] = []
+    with visiting(browser, own_gateway, "viewer") as visit:
+        page = visit.page
+        page.route(page.url, lambda route: late.append(route), times=1)
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        while not late:
+            page.wait_for_timeout(10)
+        page.route(page.url, lambda route: route.abort())
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.get_by_role("status")).to_contain_text("The gateway does not answer")
+        with page.expect_event("requestfinished"):
+            late[0].continue_()
+        page.evaluate("fetch('/docs').then((answer) => answer.text())")  # by now the late answer was read
+        assert "The gateway does not answer" in page.get_by_role("status").inner_text()
 
 
 def test_the_recorded_evidence_shows_in_its_own_style_and_nothing_of_it_is_blocked(

@@ -21,20 +21,29 @@ function replace(old, fresh) {
   if (focused >= 0) fresh.querySelectorAll(FOCUSABLE)[focused]?.focus({ preventScroll: true });
 }
 
+let begun = 0;
+let shown = 0; // the look that the page shows: an earlier one that answers later is older than it
+
 async function refresh() {
   if (document.hidden) return;
+  const look = ++begun;
   const notice = document.getElementById("connection");
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+    const text = await answer.text();
+    if (look < shown) return;
+    shown = look;
     if (answer.status === 401) return location.reload();
     if (!answer.ok) throw new Error(answer.statusText);
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const page = new DOMParser().parseFromString(text, "text/html");
     for (const old of document.querySelectorAll("[data-live]")) {
       const fresh = page.getElementById(old.id);
       if (fresh) replace(old, fresh);
     }
     notice.textContent = "";
   } catch {
+    if (look < shown) return;
+    shown = look;
     notice.textContent = "The gateway does not answer; what you see is how things were.";
   }
 }
