@@ -42,7 +42,7 @@ from mlops_assets.core.line import EvaluationSet, Line, Release
 from mlops_assets.core.policy import Margin, Policy
 from mlops_assets.core.rollout_verdict import judge
 from mlops_assets.core.serving import Rollout
-from mlops_assets.lifecycle.watching import look
+from mlops_assets.lifecycle.monitoring.watching import look
 from mlops_assets_tests.lifecycle.decide.evaluated import open_platform
 
 SEED = 20_261_121

@@ -48,13 +48,13 @@ from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Analyst, Gates, Inquiry, Margin, Policy
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Comparison, EvalReport, Evidence, ReviewAnswer, SystemReport, Verdict
-from mlops_assets.lifecycle.comparing import ScoredSet, comparisons, scores_lines, set_result
 from mlops_assets.lifecycle.decide import answer, decide, rules
 from mlops_assets.lifecycle.decide.evidence import gather
 from mlops_assets.lifecycle.decide.hearing import CAUTION
 from mlops_assets.lifecycle.decide.planning import next_purchase
 from mlops_assets.lifecycle.decide.replaying import Replayer, recorded_decisions
 from mlops_assets.lifecycle.decide.ruling import Ruling
+from mlops_assets.lifecycle.evaluation.comparing import ScoredSet, comparisons, scores_lines, set_result
 from mlops_assets_tests.chat_server import Provider
 from mlops_assets_tests.lifecycle.decide.evaluated import open_platform, put_evaluated
 from mlops_assets_tests.lifecycle.decide.hostile_replies import NAMES, answers

@@ -27,7 +27,7 @@ from gateway import Gateway, a_line
 from load import ID, Loader, Request
 
 from mlops_assets.core.line import Line
-from mlops_assets.lifecycle.collecting import collect
+from mlops_assets.lifecycle.collection.collecting import collect
 
 EVENT = {"kind": "usage", "type": "generation", "command": "generate_chords", "key": "10B", "bars": 8, "success": True}
 BATCH = 100

@@ -41,8 +41,8 @@ from mlops_assets.core.line import EvaluationSet, Line, Release
 from mlops_assets.core.policy import Margin, Policy
 from mlops_assets.core.ports import Platform
 from mlops_assets.lifecycle import keys
-from mlops_assets.lifecycle.bootstrapping import bootstrap
-from mlops_assets.lifecycle.rollout import advance, deploy, promote, rollback
+from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap
+from mlops_assets.lifecycle.deployment.rollout import advance, deploy, promote, rollback
 
 CALLERS = 32  # whose requests take turns, as each key may send 1,000 a second
 CONNECTIONS = 16

@@ -29,7 +29,7 @@ from mlops_assets.core.family import Progress
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Gates, Margin, Policy
 from mlops_assets.core.tasks import BaseTask, CheckTask, ScoreTask, TrainTask
-from mlops_assets.lifecycle.ingest import ingest
+from mlops_assets.lifecycle.intake.ingest import ingest
 
 TOPICS = ("music", "sport", "weather")
 

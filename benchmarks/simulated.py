@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from mlops_assets.core.classification import classification_metrics, classification_scores
 from mlops_assets.core.family import ItemScore, MetricSpec
 from mlops_assets.core.records import Item, SetKind, System
-from mlops_assets.lifecycle.comparing import ScoredSet
+from mlops_assets.lifecycle.evaluation.comparing import ScoredSet
 
 Scores = Sequence[Mapping[str, ItemScore]]
 LABELS = ("air", "earth", "fire", "water")

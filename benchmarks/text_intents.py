@@ -26,8 +26,8 @@ from mlops_assets.core.policy import Policy
 from mlops_assets.core.records import Comparison, System
 from mlops_assets.families.text import FAMILY
 from mlops_assets.families.text.config import Config
-from mlops_assets.lifecycle.comparing import ScoredSet, comparisons
-from mlops_assets.lifecycle.split import split
+from mlops_assets.lifecycle.evaluation.comparing import ScoredSet, comparisons
+from mlops_assets.lifecycle.training.split import split
 
 MODEL = Path(__file__).parents[1] / "data/models/minilm-l6"
 SEED, LEAST_TEMPLATES, SENTENCES, KEPT_BACK, MOST_DRAWS = 11, 8, 80, 0.4, 40

@@ -47,9 +47,9 @@ from mlops_assets.core.tasks import (
     TrainTask,
     operator_error,
 )
-from mlops_assets.serving import frames, model_worker
-from mlops_assets.serving.exchange import Inputs, replies_of
-from mlops_assets.serving.frames import Blob
+from mlops_assets.serving.engine import frames, model_worker
+from mlops_assets.serving.engine.exchange import Inputs, replies_of
+from mlops_assets.serving.engine.frames import Blob
 
 SAY_SECONDS = 5.0
 CHUNK = 32

@@ -16,8 +16,8 @@ from mlops_assets.client import Pipeline, PipelineConfig, get_pipeline
 from mlops_assets.core.errors import ConfigError, Forbidden, NotFound, PlatformError, Unavailable, UsageError
 from mlops_assets.core.line import Triggers
 from mlops_assets.core.serving import AccessRole
+from mlops_assets_tests.serving.door.test_door import until
 from mlops_assets_tests.serving.gateway_fixture import Gateway, gateway_of, released_platform
-from mlops_assets_tests.serving.test_door import until
 
 TOPIC = {"label": "music", "confidence": pytest.approx(1 / 3)}
 

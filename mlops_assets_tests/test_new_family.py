@@ -20,7 +20,7 @@ from mlops_assets import wiring
 from mlops_assets_tests.families.examples.linear import EXAMPLE
 from mlops_assets_tests.lifecycle.chain import run
 from mlops_assets_tests.platform_fixture import InProcess, make_platform
-from mlops_assets.lifecycle.ingest import ingest
+from mlops_assets.lifecycle.intake.ingest import ingest
 
 root = Path(sys.argv[1])
 (line,) = wiring.read_lines(root / "mlops_assets/defs/sweetness/defs.yaml")

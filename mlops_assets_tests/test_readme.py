@@ -28,13 +28,11 @@ def _block(name: str) -> str:
 
 def _tree() -> list[str]:
     """Return the paths the README's tree draws."""
-    paths, folder = [], ""
+    paths, around = [], []
     for line in _block("tree").strip().strip("`").strip().splitlines():
-        name = line.split()[0]
-        inside = line.startswith("  ")
-        paths.append(f"{folder}{name}" if inside else name)
-        if not inside:
-            folder = name if name.endswith("/") else ""
+        depth = (len(line) - len(line.lstrip())) // 2
+        around = [*around[:depth], line.split()[0]]
+        paths.append("".join(around))
     return paths
 
 
@@ -59,12 +57,13 @@ def test_the_tree_is_true(path: str):
 
 def test_the_tree_leaves_no_part_of_the_package_out():
     drawn = {path.rstrip("/") for path in _tree()}
+    package = ROOT / "mlops_assets"
     parts = {
-        path.name
-        for path in (ROOT / "mlops_assets").iterdir()
-        if (path / "__init__.py").exists() or (path.suffix == ".py" and path.name != "__init__.py")
+        path.relative_to(ROOT).as_posix()
+        for path in [*package.iterdir(), *(package / "lifecycle").iterdir()]
+        if (path / "__init__.py").exists() or (path.parent == package and path.suffix == ".py")
     }
-    assert {f"mlops_assets/{part}" for part in parts} <= drawn
+    assert parts - {"mlops_assets/__init__.py"} <= drawn
 
 
 @pytest.mark.parametrize("link", LINKS)

@@ -24,7 +24,8 @@ from mlops_assets.cli.samples import Sample, read_samples, with_samples
 from mlops_assets.core.errors import ConfigError, MissingExtra
 from mlops_assets.core.line import Line
 from mlops_assets.core.records import Decision, ReviewAnswer, ValidatedData
-from mlops_assets.lifecycle import decide, ingest, status
+from mlops_assets.lifecycle import decide, status
+from mlops_assets.lifecycle.intake import ingest
 
 FIRST = "speech"
 REVIEWER = "demo-reviewer"

@@ -12,7 +12,7 @@ from mlops_assets.cli.context import LineName, line, platform
 from mlops_assets.cli.output import Exit, Json, answer, console, table
 from mlops_assets.core.errors import UsageError
 from mlops_assets.core.events import Kind, utc
-from mlops_assets.lifecycle.collecting import collect_file
+from mlops_assets.lifecycle.collection.collecting import collect_file
 
 PROBLEMS = {"conflict", "invalid"}
 app = typer.Typer(no_args_is_help=True, help="Usage, feedback, corrections and predictions.")

@@ -7,8 +7,8 @@ import typer
 
 from mlops_assets.cli.context import LineName, line, platform
 from mlops_assets.cli.output import Json, answer
-from mlops_assets.lifecycle.exporting import Format
-from mlops_assets.lifecycle.exporting import export as export_version
+from mlops_assets.lifecycle.deployment.exporting import Format
+from mlops_assets.lifecycle.deployment.exporting import export as export_version
 
 
 def export(

@@ -30,10 +30,11 @@ from mlops_assets.core.dataset import item_input, read_items
 from mlops_assets.core.errors import NotFound, PlatformError
 from mlops_assets.core.line import Line
 from mlops_assets.core.records import Item
-from mlops_assets.lifecycle import keys, release, rollout
-from mlops_assets.lifecycle.evaluation_sets import evaluation_sets
-from mlops_assets.lifecycle.examples import shown
-from mlops_assets.lifecycle.watching import look
+from mlops_assets.lifecycle import keys
+from mlops_assets.lifecycle.deployment import release, rollout
+from mlops_assets.lifecycle.evaluation.evaluation_sets import evaluation_sets
+from mlops_assets.lifecycle.evaluation.examples import shown
+from mlops_assets.lifecycle.monitoring.watching import look
 
 CALLER = "demo"
 CALLERS = 8  # that ask at once while a canary runs

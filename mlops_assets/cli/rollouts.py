@@ -10,7 +10,7 @@ from mlops_assets.cli.output import Json, answer, console, table
 from mlops_assets.core.errors import NotFound, UsageError
 from mlops_assets.core.ports import Pointer
 from mlops_assets.core.serving import Strategy
-from mlops_assets.lifecycle import retention, rollout, serving_history
+from mlops_assets.lifecycle.deployment import retention, rollout, serving_history
 from mlops_assets.lifecycle.status import shares
 
 Number = Annotated[int, typer.Argument(metavar="VERSION", min=1, help="`mlops versions LINE` lists them.")]

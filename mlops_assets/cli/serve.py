@@ -22,7 +22,7 @@ from mlops_assets.cli.context import platform
 from mlops_assets.cli.output import Json, answer
 from mlops_assets.core.errors import MissingExtra, PlatformError, UsageError
 from mlops_assets.core.ports import Platform
-from mlops_assets.lifecycle import release
+from mlops_assets.lifecycle.deployment import release
 
 BACKLOG = 2_048
 AGAIN_SECONDS = 5
@@ -57,9 +57,9 @@ def serve(
         made = replace(made, lines=lambda: chosen)
     try:
         from mlops_assets.serving.app import build
-        from mlops_assets.serving.faults import Fault
-        from mlops_assets.serving.listening import Server, configure, log_json_lines
-        from mlops_assets.serving.visit import DoorSettings
+        from mlops_assets.serving.door.listening import Server, configure, log_json_lines
+        from mlops_assets.serving.door.visit import DoorSettings
+        from mlops_assets.serving.engine.faults import Fault
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"The gateway needs the package '{error.name}', which is not installed.",

@@ -10,8 +10,8 @@ from mlops_assets.cli import batches
 from mlops_assets.cli.context import LineName, actor, line, platform
 from mlops_assets.cli.output import Exit, Json, answer
 from mlops_assets.cli.why import describe
+from mlops_assets.lifecycle.collection.triggering import trigger
 from mlops_assets.lifecycle.launching import claim
-from mlops_assets.lifecycle.triggering import trigger
 
 
 def train(

@@ -16,8 +16,8 @@ from mlops_assets.cli.output import Exit, Json, answer, console, table
 from mlops_assets.core.errors import PlatformError
 from mlops_assets.core.line import Line
 from mlops_assets.core.rollout_verdict import TITLES
-from mlops_assets.lifecycle.watched import RolloutState
-from mlops_assets.lifecycle.watching import Looked, look
+from mlops_assets.lifecycle.monitoring.watched import RolloutState
+from mlops_assets.lifecycle.monitoring.watching import Looked, look
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from mlops_assets.cli.context import LineName, line, platform
 from mlops_assets.cli.output import Json, answer, table
-from mlops_assets.lifecycle.triggering import Why
-from mlops_assets.lifecycle.triggering import why as lifecycle_why
+from mlops_assets.lifecycle.collection.triggering import Why
+from mlops_assets.lifecycle.collection.triggering import why as lifecycle_why
 from mlops_assets.lifecycle.troubleshooting import Trouble, troubleshoot
 
 COLUMNS = ("condition", "now", "needed", "met", "what it means")

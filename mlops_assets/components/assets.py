@@ -14,10 +14,10 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import ASSETS, AssetRecord
 from mlops_assets.lifecycle.decide import decide
-from mlops_assets.lifecycle.evaluate import evaluate
-from mlops_assets.lifecycle.ingest import raw_batch
-from mlops_assets.lifecycle.train import train
-from mlops_assets.lifecycle.validate import validate
+from mlops_assets.lifecycle.evaluation.evaluate import evaluate
+from mlops_assets.lifecycle.intake.ingest import raw_batch
+from mlops_assets.lifecycle.intake.validate import validate
+from mlops_assets.lifecycle.training.train import train
 
 CHAIN = tuple(ASSETS)
 INTAKE, IMPROVE, SETTLE = CHAIN[:2], CHAIN[2:], CHAIN[4:]

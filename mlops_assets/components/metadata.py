@@ -26,9 +26,9 @@ from mlops_assets.core.records import (
 )
 from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.decide.page import write_decision_page
+from mlops_assets.lifecycle.evaluation.report import intervals_png, learning_curve_png
 from mlops_assets.lifecycle.history import batch_findings
 from mlops_assets.lifecycle.line_report import write_line_page
-from mlops_assets.lifecycle.report import intervals_png, learning_curve_png
 
 Metadata = Mapping[str, Any]
 SECONDS_PER_MINUTE = 60

@@ -11,10 +11,10 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Decision
 from mlops_assets.lifecycle.decide import decide
-from mlops_assets.lifecycle.evaluate import evaluate
+from mlops_assets.lifecycle.evaluation.evaluate import evaluate
 from mlops_assets.lifecycle.holding import ended
-from mlops_assets.lifecycle.train import train
-from mlops_assets.lifecycle.validate import validate
+from mlops_assets.lifecycle.intake.validate import validate
+from mlops_assets.lifecycle.training.train import train
 
 
 def catch_up(platform: Platform, line: Line, batch_id: str) -> list[str]:

@@ -14,9 +14,9 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.orchestration import LINE_TAG
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.rollout_verdict import TITLES
-from mlops_assets.lifecycle.rollout_chart import chart_png
-from mlops_assets.lifecycle.watched import RolloutState
-from mlops_assets.lifecycle.watching import look
+from mlops_assets.lifecycle.monitoring.rollout_chart import chart_png
+from mlops_assets.lifecycle.monitoring.watched import RolloutState
+from mlops_assets.lifecycle.monitoring.watching import look
 
 LOOK_SECONDS = 10
 AGAIN_SECONDS = 60  # between two materializations in which nothing but figures changed

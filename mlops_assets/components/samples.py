@@ -12,7 +12,7 @@ import dagster as dg
 
 from mlops_assets.core.dataset import iterate_items
 from mlops_assets.core.records import Item
-from mlops_assets.lifecycle.examples import shown
+from mlops_assets.lifecycle.evaluation.examples import shown
 
 SHOWN = 3
 SHOWN_ITEMS = 12

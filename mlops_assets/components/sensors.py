@@ -27,7 +27,7 @@ from mlops_assets.core.orchestration import LINE_TAG, PARTITION_TAG, STAGE_TAG
 from mlops_assets.core.ports import Alert, InboxSource, Platform, Upload
 from mlops_assets.core.records import Decision, ValidatedData
 from mlops_assets.lifecycle.holding import ended
-from mlops_assets.lifecycle.ingest import ingest
+from mlops_assets.lifecycle.intake.ingest import ingest
 
 INBOX_SECONDS = 10
 IMPROVE_SECONDS = 15

@@ -8,8 +8,8 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Decision, DeployedVersion, Quarantined, ValidatedData
 from mlops_assets.lifecycle.decide.failing import alert_text
+from mlops_assets.lifecycle.deployment.release import release
 from mlops_assets.lifecycle.quarantine import quarantine
-from mlops_assets.lifecycle.release import release
 
 JUDGEMENTS_PER_BATCH = 3
 

@@ -11,7 +11,7 @@ from mlops_assets.core.errors import Corrupt
 from mlops_assets.core.ports import Alert, LedgerEntry, Platform
 from mlops_assets.core.records import Decision, DeployedVersion
 from mlops_assets.lifecycle.decide.binding import RESTORE, disagreement
-from mlops_assets.lifecycle.publishing import PLATFORM
+from mlops_assets.lifecycle.deployment.publishing import PLATFORM
 
 
 def report_broken_ledger(platform: Platform) -> list[str]:

@@ -19,13 +19,13 @@ from mlops_assets.core.policy import Policy
 from mlops_assets.core.ports import Platform, Version
 from mlops_assets.core.records import Check, Decision, Evidence, Item, Origin, Record, ValidatedData, Verdict
 from mlops_assets.core.statistics import Scores, compare_all
-from mlops_assets.lifecycle import comparing
 from mlops_assets.lifecycle.decide.recorded import analyst_reply, stored_policy
 from mlops_assets.lifecycle.decide.replaying import recorded_decisions
 from mlops_assets.lifecycle.decide.rules import SEALED, SEEDS, verdict
-from mlops_assets.lifecycle.predictions import predict
+from mlops_assets.lifecycle.evaluation import comparing
+from mlops_assets.lifecycle.evaluation.predictions import predict
+from mlops_assets.lifecycle.evaluation.rescoring import rescored
 from mlops_assets.lifecycle.progress import progress_file
-from mlops_assets.lifecycle.rescoring import rescored
 
 # The parts of a policy that numbers in the evidence depend on; any other part is about what is made of them.
 NUMBERS = {"primary", "business", "protected", "critical_margin", "alpha", "resamples", "seed"}

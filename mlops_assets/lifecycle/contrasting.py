@@ -30,11 +30,11 @@ from mlops_assets.core.family import Family
 from mlops_assets.core.line import Challenger, Line
 from mlops_assets.core.ports import Platform, Version
 from mlops_assets.core.records import Item
-from mlops_assets.lifecycle.comparing import ScoredSet, comparisons
-from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, evaluation_sets
+from mlops_assets.lifecycle.evaluation.comparing import ScoredSet, comparisons
+from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset, evaluation_sets
+from mlops_assets.lifecycle.evaluation.predictions import predict
 from mlops_assets.lifecycle.holding import production
 from mlops_assets.lifecycle.pages import render
-from mlops_assets.lifecycle.predictions import predict
 from mlops_assets.lifecycle.progress import progress_file
 
 TOGETHER = 8  # questions to a provider at once

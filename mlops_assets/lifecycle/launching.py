@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Batch, Platform, Sensor
-from mlops_assets.lifecycle.triggering import Why, trigger
+from mlops_assets.lifecycle.collection.triggering import Why, trigger
 
 LOST_AFTER = timedelta(minutes=10)
 

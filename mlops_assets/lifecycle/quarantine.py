@@ -12,10 +12,10 @@ from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Alert, Platform
 from mlops_assets.core.records import DeploymentStatus, Quarantined, RawBatch
-from mlops_assets.lifecycle.archive import unpack
 from mlops_assets.lifecycle.bundle import write_bundle
 from mlops_assets.lifecycle.failpoints import failpoint
-from mlops_assets.lifecycle.ingest import ingest, stored_copy
+from mlops_assets.lifecycle.intake.archive import unpack
+from mlops_assets.lifecycle.intake.ingest import ingest, stored_copy
 
 PLATFORM = "platform"
 RELEASE_NOTE = "release.json"

@@ -17,17 +17,17 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Alert, LedgerEntry, Platform, Pointer, Role, Version
 from mlops_assets.core.records import Comparison, EvalReport, Record
 from mlops_assets.core.tasks import ExportTask
-from mlops_assets.lifecycle.base import BaseModel, base
-from mlops_assets.lifecycle.comparing import primary_metric
-from mlops_assets.lifecycle.evaluate import contest
-from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset, evaluation_sets
+from mlops_assets.lifecycle.deployment.guarding import require_idle
+from mlops_assets.lifecycle.deployment.moving import move, standing
+from mlops_assets.lifecycle.deployment.publishing import mirror
+from mlops_assets.lifecycle.evaluation.comparing import primary_metric
+from mlops_assets.lifecycle.evaluation.evaluate import contest
+from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset, evaluation_sets
+from mlops_assets.lifecycle.evaluation.predictions import predict
 from mlops_assets.lifecycle.failpoints import failpoint
-from mlops_assets.lifecycle.guarding import require_idle
 from mlops_assets.lifecycle.holding import hold, hold_pointer, production
-from mlops_assets.lifecycle.moving import move, standing
-from mlops_assets.lifecycle.predictions import predict
 from mlops_assets.lifecycle.progress import progress_file
-from mlops_assets.lifecycle.publishing import mirror
+from mlops_assets.lifecycle.training.base import BaseModel, base
 
 UNUSABLE = (TaskFailed, NotFound, Corrupt, Refused)
 Source = Literal["weights", "base"]

@@ -15,22 +15,22 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.serving import ServedVersion
 from mlops_assets.serving import openapi
-from mlops_assets.serving.access import Keyring
-from mlops_assets.serving.access_log import AccessLog
-from mlops_assets.serving.answers import install
-from mlops_assets.serving.auditing import Auditor
-from mlops_assets.serving.door import Door
-from mlops_assets.serving.engine import Engine
-from mlops_assets.serving.faults import Fault
-from mlops_assets.serving.key_reader import KeyReader
-from mlops_assets.serving.login import LogIn
+from mlops_assets.serving.door.access import Keyring
+from mlops_assets.serving.door.access_log import AccessLog
+from mlops_assets.serving.door.answers import install
+from mlops_assets.serving.door.auditing import Auditor
+from mlops_assets.serving.door.door import Door
+from mlops_assets.serving.door.key_reader import KeyReader
+from mlops_assets.serving.door.login import LogIn
+from mlops_assets.serving.door.routing import RouteTable, Target
+from mlops_assets.serving.door.sessions import Sessions, signing_secret
+from mlops_assets.serving.door.strict import StrictRoute
+from mlops_assets.serving.door.visit import MEGABYTE, DoorSettings
+from mlops_assets.serving.engine.engine import Engine
+from mlops_assets.serving.engine.faults import Fault
+from mlops_assets.serving.engine.rivals import Rivals
 from mlops_assets.serving.metrics import Metrics
-from mlops_assets.serving.rivals import Rivals
 from mlops_assets.serving.routes import routers
-from mlops_assets.serving.routing import RouteTable, Target
-from mlops_assets.serving.sessions import Sessions, signing_secret
-from mlops_assets.serving.strict import StrictRoute
-from mlops_assets.serving.visit import MEGABYTE, DoorSettings
 
 PREDICT = "/v1/lines/{line}/predict"
 

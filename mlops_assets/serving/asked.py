@@ -13,7 +13,7 @@ from mlops_assets.core.records import Decision, ReviewAnswer
 from mlops_assets.core.serving import Strategy
 from mlops_assets.lifecycle import decide
 from mlops_assets.lifecycle.decide.pseudonyms import plain
-from mlops_assets.serving.access import Caller
+from mlops_assets.serving.door.access import Caller
 
 LONGEST_REASON = 2_000
 

@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from mlops_assets.core.serving import ServedVersion
-from mlops_assets.serving.recording import Recorder
+from mlops_assets.serving.engine.recording import Recorder
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 ANSWERED = ("line", "version", "arm", "success")

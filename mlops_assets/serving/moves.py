@@ -13,8 +13,8 @@ from mlops_assets.core.errors import NotFound, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.serving import AccessRole, Strategy
-from mlops_assets.lifecycle import rollout
-from mlops_assets.lifecycle.moving import last_move
+from mlops_assets.lifecycle.deployment import rollout
+from mlops_assets.lifecycle.deployment.moving import last_move
 
 Verb = Literal["rollback", "deploy", "advance", "promote", "retire"]
 ROLES: dict[Verb, AccessRole] = {

@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from mlops_assets.serving.answers import ErrorDocument
-from mlops_assets.serving.login import LOG_IN, LOG_OUT
-from mlops_assets.serving.routing import RouteTable
-from mlops_assets.serving.sessions import COOKIE
+from mlops_assets.serving.door.answers import ErrorDocument
+from mlops_assets.serving.door.login import LOG_IN, LOG_OUT
+from mlops_assets.serving.door.routing import RouteTable
+from mlops_assets.serving.door.sessions import COOKIE
 
 ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorDocument, "description": "What went wrong"}}
 SCHEMES = {

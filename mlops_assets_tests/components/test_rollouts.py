@@ -5,7 +5,7 @@ import pytest
 
 from mlops_assets.components.model_line import line_definitions
 from mlops_assets.core.line import Release
-from mlops_assets.lifecycle.rollout import deploy
+from mlops_assets.lifecycle.deployment.rollout import deploy
 from mlops_assets_tests.components.conftest import Site
 from mlops_assets_tests.lifecycle.released import version
 from mlops_assets_tests.lifecycle.traffic import Harm, Traffic

@@ -12,12 +12,12 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Decision, ReviewAnswer
 from mlops_assets.lifecycle.decide import decide
-from mlops_assets.lifecycle.evaluate import evaluate
-from mlops_assets.lifecycle.ingest import ingest
+from mlops_assets.lifecycle.deployment.release import reconcile, release
+from mlops_assets.lifecycle.evaluation.evaluate import evaluate
+from mlops_assets.lifecycle.intake.ingest import ingest
+from mlops_assets.lifecycle.intake.validate import validate
 from mlops_assets.lifecycle.quarantine import quarantine
-from mlops_assets.lifecycle.release import reconcile, release
-from mlops_assets.lifecycle.train import train
-from mlops_assets.lifecycle.validate import validate
+from mlops_assets.lifecycle.training.train import train
 from mlops_assets_tests.lines import BATCHES, baseline_line
 from mlops_assets_tests.platform_fixture import InProcess, make_platform
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from mlops_assets.core.line import Line, Release
 from mlops_assets.core.ports import Platform, Pointer, Version
 from mlops_assets.core.serving import Live
-from mlops_assets.lifecycle import retention, rollout
-from mlops_assets.lifecycle.release import reconcile
+from mlops_assets.lifecycle.deployment import retention, rollout
+from mlops_assets.lifecycle.deployment.release import reconcile
 from mlops_assets_tests.lifecycle.chain import open_light_line
 
 

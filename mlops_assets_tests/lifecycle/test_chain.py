@@ -12,13 +12,13 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.decide import answer, decide
-from mlops_assets.lifecycle.evaluate import evaluate
+from mlops_assets.lifecycle.deployment.release import reconcile, release, rollback
+from mlops_assets.lifecycle.evaluation.evaluate import evaluate
 from mlops_assets.lifecycle.failpoints import VARIABLE
-from mlops_assets.lifecycle.ingest import ingest
+from mlops_assets.lifecycle.intake.ingest import ingest
+from mlops_assets.lifecycle.intake.validate import validate
 from mlops_assets.lifecycle.quarantine import discard, quarantine, readmit
-from mlops_assets.lifecycle.release import reconcile, release, rollback
-from mlops_assets.lifecycle.train import train
-from mlops_assets.lifecycle.validate import validate
+from mlops_assets.lifecycle.training.train import train
 from mlops_assets_tests.lifecycle.chain import YES, judge, open_light_line, open_line, run, submit
 from mlops_assets_tests.lines import good_batch
 from mlops_assets_tests.platform_fixture import copied
@@ -232,7 +232,7 @@ def test_killed_rollback_is_finished_not_undone(opened: tuple[Platform, Line], p
     run(platform, line, submit(platform, line, "good"))
     code = (
         "import sys; from pathlib import Path; from mlops_assets_tests.lifecycle.chain import open_line;"
-        "from mlops_assets.lifecycle.release import rollback; p, l = open_line(Path(sys.argv[1]));"
+        "from mlops_assets.lifecycle.deployment.release import rollback; p, l = open_line(Path(sys.argv[1]));"
         "rollback(p, l, to=None, reason='x', actor='bob')"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(platform.root)], env={**os.environ, VARIABLE: point})

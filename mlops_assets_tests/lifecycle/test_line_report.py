@@ -10,10 +10,10 @@ import pytest
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
-from mlops_assets.lifecycle.examples import shown_items
-from mlops_assets.lifecycle.ingest import ingest
+from mlops_assets.lifecycle.evaluation.examples import shown_items
+from mlops_assets.lifecycle.intake.ingest import ingest
+from mlops_assets.lifecycle.intake.validate import validate
 from mlops_assets.lifecycle.line_report import line_page, line_report, write_batch_page, write_line_page
-from mlops_assets.lifecycle.validate import validate
 from mlops_assets_tests.lifecycle.chain import open_light_line, run, submit
 from mlops_assets_tests.lifecycle.pictures import picture_dataset
 from mlops_assets_tests.lines import TOPICS, texts, write_rows

@@ -9,13 +9,13 @@ from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Version
 from mlops_assets.core.records import EvalReport
-from mlops_assets.lifecycle.bootstrapping import bootstrap
-from mlops_assets.lifecycle.evaluate import evaluate
+from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap
+from mlops_assets.lifecycle.evaluation.evaluate import evaluate
 from mlops_assets.lifecycle.failpoints import VARIABLE
 from mlops_assets.lifecycle.holding import production
+from mlops_assets.lifecycle.intake.validate import validate
 from mlops_assets.lifecycle.rebasing import rebaseline
-from mlops_assets.lifecycle.train import train
-from mlops_assets.lifecycle.validate import validate
+from mlops_assets.lifecycle.training.train import train
 from mlops_assets_tests.lifecycle.chain import judge, open_light_line, run, submit
 from mlops_assets_tests.platform_fixture import RecordingTracker
 

@@ -19,11 +19,11 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.serving import ACCESS, AccessRole, ServedVersion
 from mlops_assets.lifecycle import keys
-from mlops_assets.lifecycle.bootstrapping import bootstrap
+from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap
 from mlops_assets.serving.app import build
-from mlops_assets.serving.door import Door
-from mlops_assets.serving.listening import BoundedHttp, Server, configure
-from mlops_assets.serving.visit import DoorSettings
+from mlops_assets.serving.door.door import Door
+from mlops_assets.serving.door.listening import BoundedHttp, Server, configure
+from mlops_assets.serving.door.visit import DoorSettings
 from mlops_assets_tests.lines import baseline_line
 from mlops_assets_tests.platform_fixture import InProcess, make_platform
 

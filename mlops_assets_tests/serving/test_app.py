@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.core import errors
-from mlops_assets.serving.access import Caller, requires
-from mlops_assets.serving.access_log import AccessLog
-from mlops_assets.serving.answers import status_of
-from mlops_assets.serving.routing import RouteTable
-from mlops_assets.serving.strict import DEEPEST, StrictRoute, strict_json
+from mlops_assets.serving.door.access import Caller, requires
+from mlops_assets.serving.door.access_log import AccessLog
+from mlops_assets.serving.door.answers import status_of
+from mlops_assets.serving.door.routing import RouteTable
+from mlops_assets.serving.door.strict import DEEPEST, StrictRoute, strict_json
+from mlops_assets_tests.serving.door.test_door import until
 from mlops_assets_tests.serving.gateway_fixture import Gateway, gateway, idle_gateway
-from mlops_assets_tests.serving.test_door import until
 
 __all__ = ["gateway", "idle_gateway"]
 

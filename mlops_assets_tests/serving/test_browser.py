@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
-from mlops_assets.lifecycle import rollout
-from mlops_assets.lifecycle.watching import look
+from mlops_assets.lifecycle.deployment import rollout
+from mlops_assets.lifecycle.monitoring.watching import look
 from mlops_assets_tests.serving.gateway_fixture import Gateway
 from mlops_assets_tests.serving.lived_in import answered, asked, lived_in, own_gateway
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.core.line import Release
-from mlops_assets.lifecycle.rollout import deploy
-from mlops_assets.lifecycle.watching import look
+from mlops_assets.lifecycle.deployment.rollout import deploy
+from mlops_assets.lifecycle.monitoring.watching import look
 from mlops_assets_tests.lifecycle.released import version
 from mlops_assets_tests.lifecycle.traffic import Harm, Traffic
 from mlops_assets_tests.serving.gateway_fixture import Gateway, IdleEngine, gateway_of, released_platform

@@ -6,9 +6,9 @@ import pytest
 
 from mlops_assets.core.events import Prediction
 from mlops_assets.core.ports import Platform
-from mlops_assets.lifecycle.keeping import kept_file
-from mlops_assets.serving.frames import Blob
-from mlops_assets.serving.recording import MOST_FILES_WAITING, Recorder, Seen
+from mlops_assets.lifecycle.collection.keeping import kept_file
+from mlops_assets.serving.engine.frames import Blob
+from mlops_assets.serving.engine.recording import MOST_FILES_WAITING, Recorder, Seen
 from mlops_assets_tests.lifecycle.used import eager
 from mlops_assets_tests.lines import baseline_line
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mlops_assets.core.ports import LedgerEntry
 from mlops_assets.core.serving import Beat, HealthSample, ServedVersion, Signal
 from mlops_assets.lifecycle import pages as reports
-from mlops_assets.lifecycle import rollout
-from mlops_assets.lifecycle.watching import look
+from mlops_assets.lifecycle.deployment import rollout
+from mlops_assets.lifecycle.monitoring.watching import look
 from mlops_assets.serving import pages
 from mlops_assets.serving.pages.charts import Drawn, Limit, Series, drawn
 from mlops_assets.serving.pages.story import latest, told

@@ -22,10 +22,10 @@ NO_INDEX = ("No matching distribution", "Connection", "Could not fetch", "Tempor
 SERVE = """
 import asyncio, importlib.util, json, sys
 from pathlib import Path
-import mlops_assets.serving.app, mlops_assets.serving.engine
-from mlops_assets.serving.exchange import Inputs, replies_of
-from mlops_assets.serving.frames import Blob, Servable
-from mlops_assets.serving.process import WorkerProcess
+import mlops_assets.serving.app, mlops_assets.serving.engine.engine
+from mlops_assets.serving.engine.exchange import Inputs, replies_of
+from mlops_assets.serving.engine.frames import Blob, Servable
+from mlops_assets.serving.engine.process import WorkerProcess
 
 trainers = ("torch", "tensorflow", "keras", "transformers", "mlx")
 assert [name for name in trainers if importlib.util.find_spec(name)] == []

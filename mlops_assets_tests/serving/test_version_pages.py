@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from mlops_assets.core.serving import AccessRole
-from mlops_assets.lifecycle import rollout
+from mlops_assets.lifecycle.deployment import rollout
 from mlops_assets_tests.serving.gateway_fixture import Gateway
 from mlops_assets_tests.serving.lived_in import PAGE, Page, lived_in, own_gateway, seen_gateway
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from mlops_assets.core.line import Line, Release
 from mlops_assets.core.ports import Platform
-from mlops_assets.lifecycle.rollout import deploy
-from mlops_assets.lifecycle.watching import look
-from mlops_assets.serving.answering import Answer
-from mlops_assets.serving.engine import Engine
-from mlops_assets.serving.faults import Fault
+from mlops_assets.lifecycle.deployment.rollout import deploy
+from mlops_assets.lifecycle.monitoring.watching import look
+from mlops_assets.serving.engine.answering import Answer
+from mlops_assets.serving.engine.engine import Engine
+from mlops_assets.serving.engine.faults import Fault
 from mlops_assets_tests.serving.versions import answering, platform_with, ready
 
 CALLERS, SECONDS = 8, 60

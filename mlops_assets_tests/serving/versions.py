@@ -12,8 +12,8 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Role, Version
 from mlops_assets.core.serving import Rollout, Strategy
 from mlops_assets.families.baseline.counts import Counts, write
-from mlops_assets.lifecycle.publishing import arms
-from mlops_assets.serving.engine import Engine
+from mlops_assets.lifecycle.deployment.publishing import arms
+from mlops_assets.serving.engine.engine import Engine
 from mlops_assets_tests.lines import TOPICS, baseline_line
 from mlops_assets_tests.platform_fixture import InProcess, make_platform
 

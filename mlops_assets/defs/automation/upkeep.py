@@ -7,7 +7,10 @@ import dagster as dg
 from mlops_assets.components import launches
 from mlops_assets.components.workers import fail_lost_runs
 from mlops_assets.core.ports import Platform
-from mlops_assets.lifecycle import auditing, collecting, release, retention, watching
+from mlops_assets.lifecycle import auditing
+from mlops_assets.lifecycle.collection import collecting
+from mlops_assets.lifecycle.deployment import release, retention
+from mlops_assets.lifecycle.monitoring import watching
 from mlops_assets.lifecycle.reminding import remind
 
 

@@ -13,7 +13,7 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import LedgerEntry, Platform
 from mlops_assets.core.records import CandidateModel, Decision, Evidence, Verdict
 from mlops_assets.lifecycle.decide.recorded import digest_as_written, judging_code, replayed, stored_policy
-from mlops_assets.lifecycle.evaluation_sets import SEALED, evaluation_sets, sealed_set
+from mlops_assets.lifecycle.evaluation.evaluation_sets import SEALED, evaluation_sets, sealed_set
 
 RESTORE = "Nothing is released; restore the database from a backup (`mlops doctor` names every entry)."
 

@@ -15,8 +15,8 @@ from mlops_assets.core.records import (
     ValidatedData,
 )
 from mlops_assets.lifecycle.decide.recorded import judging_code
-from mlops_assets.lifecycle.evaluation_sets import sealed_set
-from mlops_assets.lifecycle.looks import look_number, opening_number
+from mlops_assets.lifecycle.evaluation.evaluation_sets import sealed_set
+from mlops_assets.lifecycle.evaluation.looks import look_number, opening_number
 
 
 def gather(platform: Platform, line: Line, batch_id: str, report: EvalReport) -> Evidence:

@@ -15,8 +15,8 @@ from mlops_assets.core.records import Cause, Check, Comparison, Decision, Eviden
 from mlops_assets.lifecycle.decide.gates import measured, primary, sets_of
 from mlops_assets.lifecycle.decide.pseudonyms import plain
 from mlops_assets.lifecycle.decide.ruling import JUDGEABLE, NOT_WORSE, PROMOTABLE, Ruling
+from mlops_assets.lifecycle.evaluation.report import OF_A_CLASS, confusion_sentences
 from mlops_assets.lifecycle.pages import percent
-from mlops_assets.lifecycle.report import OF_A_CLASS, confusion_sentences
 
 PARAGRAPH = 900
 SHOWN = 5

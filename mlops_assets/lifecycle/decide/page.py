@@ -16,8 +16,8 @@ from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Comparison, Decision, EvalReport, Evidence, Exchange, Scanned, SystemReport
 from mlops_assets.lifecycle.decide.gates import primary, sets_of
 from mlops_assets.lifecycle.decide.pseudonyms import shown
+from mlops_assets.lifecycle.evaluation.report import OF_A_CLASS, confusion_sentences
 from mlops_assets.lifecycle.pages import render, write_page
-from mlops_assets.lifecycle.report import OF_A_CLASS, confusion_sentences
 
 SHOWN = 20
 TOOLS = {

@@ -61,5 +61,8 @@ def judging_code(platform: Platform, line: Line) -> str:
 @functools.cache
 def rules_code() -> str:
     """Return the digest of the sources of the statistics' use and the rules, 12 hex digits."""
-    paths = [*LIFECYCLE.glob("decide/*.py"), *(LIFECYCLE / f"{name}.py" for name in ("comparing", "evaluate"))]
+    paths = [
+        *LIFECYCLE.glob("decide/*.py"),
+        *(LIFECYCLE / "evaluation" / f"{name}.py" for name in ("comparing", "evaluate")),
+    ]
     return tree_digest({path.relative_to(LIFECYCLE).as_posix(): sha256_file(path) for path in paths})[:12]

@@ -23,7 +23,7 @@ from mlops_assets.lifecycle.decide.recorded import (
 )
 from mlops_assets.lifecycle.decide.rules import verdict
 from mlops_assets.lifecycle.decide.ruling import Ruling
-from mlops_assets.lifecycle.rescoring import rescored
+from mlops_assets.lifecycle.evaluation.rescoring import rescored
 
 ROUNDING = 1e-9  # the last bits of a sum depend on the processor
 NUMBERS = ("sets", "comparisons", "confusions", "calibrations", "compression", "cross_checks", "scan")

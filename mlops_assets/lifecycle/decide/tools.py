@@ -30,17 +30,17 @@ from mlops_assets.core.records import (
     TrainingNoise,
 )
 from mlops_assets.core.statistics import Measure, Scores, values
-from mlops_assets.lifecycle import comparing
-from mlops_assets.lifecycle.comparing import ScoredSet
 from mlops_assets.lifecycle.decide.evidence import gather, purchases
 from mlops_assets.lifecycle.decide.planning import WHY
-from mlops_assets.lifecycle.evaluate import contest, evaluate
-from mlops_assets.lifecycle.evaluation_sets import EvaluationDataset
-from mlops_assets.lifecycle.evaluation_sets import sealed_set as the_sealed_set
+from mlops_assets.lifecycle.evaluation import comparing
+from mlops_assets.lifecycle.evaluation.comparing import ScoredSet
+from mlops_assets.lifecycle.evaluation.evaluate import contest, evaluate
+from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset
+from mlops_assets.lifecycle.evaluation.evaluation_sets import sealed_set as the_sealed_set
+from mlops_assets.lifecycle.evaluation.looks import opening_number, record_opening
+from mlops_assets.lifecycle.evaluation.rescoring import scored_set
 from mlops_assets.lifecycle.failpoints import failpoint
-from mlops_assets.lifecycle.looks import opening_number, record_opening
-from mlops_assets.lifecycle.rescoring import scored_set
-from mlops_assets.lifecycle.train import adopt, another_seed, retrained, training
+from mlops_assets.lifecycle.training.train import adopt, another_seed, retrained, training
 
 SHOWN_CLUSTERS = 20
 

@@ -13,7 +13,7 @@ from mlops_assets.core.records import (
     SystemReport,
     Verdict,
 )
-from mlops_assets.lifecycle.examples import Shown
+from mlops_assets.lifecycle.evaluation.examples import Shown
 
 
 class BatchRow(Record):

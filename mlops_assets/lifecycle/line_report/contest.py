@@ -6,9 +6,9 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Batch, Platform
 from mlops_assets.core.records import Comparison, EvalReport, System
 from mlops_assets.lifecycle import status
+from mlops_assets.lifecycle.evaluation.report import OF_A_CLASS, as_good_without_network, primary_comparison
 from mlops_assets.lifecycle.history import Chain
 from mlops_assets.lifecycle.line_report.content import Contest, Curve, Measured, VersionRow
-from mlops_assets.lifecycle.report import OF_A_CLASS, as_good_without_network, primary_comparison
 
 SHOWN_CURVES = 8
 SYSTEMS: tuple[System, ...] = ("candidate", "production", "reference", "classical", "baseline")

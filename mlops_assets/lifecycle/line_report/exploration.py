@@ -12,10 +12,11 @@ from mlops_assets.core.family import Family
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Batch, Platform
 from mlops_assets.core.records import Item, Origin, SetKind, Severity
-from mlops_assets.lifecycle import archive, status, validate
-from mlops_assets.lifecycle.evaluation_sets import evaluation_sets
-from mlops_assets.lifecycle.examples import shown
+from mlops_assets.lifecycle import status
+from mlops_assets.lifecycle.evaluation.evaluation_sets import evaluation_sets
+from mlops_assets.lifecycle.evaluation.examples import shown
 from mlops_assets.lifecycle.history import Chain, spread_items
+from mlops_assets.lifecycle.intake import archive, validate
 from mlops_assets.lifecycle.line_report.content import (
     Balance,
     BatchRow,
@@ -25,7 +26,7 @@ from mlops_assets.lifecycle.line_report.content import (
     Reason,
     Source,
 )
-from mlops_assets.lifecycle.split import sample
+from mlops_assets.lifecycle.training.split import sample
 
 EXPLORED_BATCHES = 20
 MOST_ITEMS = 5_000

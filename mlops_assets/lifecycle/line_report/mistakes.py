@@ -8,8 +8,8 @@ from mlops_assets.core.family import Family, MetricSpec
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import EvalReport, SetResult, System
-from mlops_assets.lifecycle.comparing import item_metric, primary_metric
-from mlops_assets.lifecycle.examples import Shown, shown_items
+from mlops_assets.lifecycle.evaluation.comparing import item_metric, primary_metric
+from mlops_assets.lifecycle.evaluation.examples import Shown, shown_items
 from mlops_assets.lifecycle.history import Chain, ScoredItem, scored_items
 from mlops_assets.lifecycle.line_report.content import Contributor, Flips, Matrix, Mistake, Mistakes, SliceRow
 from mlops_assets.lifecycle.line_report.contest import History, standing

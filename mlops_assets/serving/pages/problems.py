@@ -8,9 +8,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from mlops_assets.core.errors import PlatformError
-from mlops_assets.serving.answers import status_of
+from mlops_assets.serving.door.answers import status_of
+from mlops_assets.serving.door.strict import StrictRoute
 from mlops_assets.serving.pages.rendering import page
-from mlops_assets.serving.strict import StrictRoute
 
 TITLES = {
     403: "Not by you",

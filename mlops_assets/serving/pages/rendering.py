@@ -17,7 +17,7 @@ from mlops_assets import wiring
 from mlops_assets.core.digests import sha256_bytes
 from mlops_assets.lifecycle import pages
 from mlops_assets.lifecycle.decide.questions import questions
-from mlops_assets.serving.access import Caller
+from mlops_assets.serving.door.access import Caller
 
 FOLDER = Path(__file__).parent
 # Reports are whole in one file, styled inline, and act on nothing: they may not even run a script.

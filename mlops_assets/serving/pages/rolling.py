@@ -7,8 +7,8 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Pointer
 from mlops_assets.core.records import Record
 from mlops_assets.core.rollout_verdict import TITLES, Weighed
-from mlops_assets.lifecycle.watched import RolloutState, same
-from mlops_assets.lifecycle.watching import state
+from mlops_assets.lifecycle.monitoring.watched import RolloutState, same
+from mlops_assets.lifecycle.monitoring.watching import state
 from mlops_assets.serving.pages.charts import Drawn, Limit, Series, drawn
 
 FLOOR = -0.5  # evidence for a version says nothing against it, however much there is

@@ -7,9 +7,9 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import Comparison, EvalReport, Record
 from mlops_assets.core.serving import Strategy
+from mlops_assets.lifecycle.deployment.serving_history import Served, fallback, history
+from mlops_assets.lifecycle.evaluation.report import primary_comparison
 from mlops_assets.lifecycle.pages import percent
-from mlops_assets.lifecycle.report import primary_comparison
-from mlops_assets.lifecycle.serving_history import Served, fallback, history
 from mlops_assets.serving.moves import Verb
 from mlops_assets.serving.pages import lines
 

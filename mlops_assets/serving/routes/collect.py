@@ -20,12 +20,12 @@ from mlops_assets.core.errors import Forbidden, NotFound, PlatformError, UsageEr
 from mlops_assets.core.events import LARGEST_EVENT, Kind, Prediction, Receipt
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
-from mlops_assets.lifecycle.collecting import Prepared, prepare
-from mlops_assets.serving.access import Caller, requires
-from mlops_assets.serving.answers import CODES, answer_bytes, error_body, status_of
+from mlops_assets.lifecycle.collection.collecting import Prepared, prepare
+from mlops_assets.serving.door.access import Caller, requires
+from mlops_assets.serving.door.answers import CODES, answer_bytes, error_body, status_of
+from mlops_assets.serving.door.routing import DirectRoute
+from mlops_assets.serving.door.strict import strict_json
 from mlops_assets.serving.metrics import Metrics
-from mlops_assets.serving.routing import DirectRoute
-from mlops_assets.serving.strict import strict_json
 
 MOST_EVENTS = 1_000  # of one request
 JSON_LINES = (b"application/x-ndjson", b"application/jsonl", b"application/json-lines", b"application/jsonlines")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 
 from mlops_assets.core.contrast import Contrast
 from mlops_assets.core.errors import NotFound
-from mlops_assets.serving.access import Caller, requires
+from mlops_assets.serving.door.access import Caller, requires
 
 router = APIRouter(tags=["compare"])
 

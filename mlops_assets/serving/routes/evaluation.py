@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 
-from mlops_assets.lifecycle.scored import Scored, scored
-from mlops_assets.serving.access import Caller, requires
+from mlops_assets.lifecycle.evaluation.scored import Scored, scored
 from mlops_assets.serving.asked import line_of, platform_of
+from mlops_assets.serving.door.access import Caller, requires
 
 router = APIRouter(tags=["versions"])
 

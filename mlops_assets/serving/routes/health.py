@@ -12,10 +12,10 @@ from mlops_assets.core.health import ORDER
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.serving import HealthSample, HealthStatus, Signal
-from mlops_assets.lifecycle import watching
-from mlops_assets.lifecycle.watched import WatchState
-from mlops_assets.serving.access import Caller, requires
+from mlops_assets.lifecycle.monitoring import watching
+from mlops_assets.lifecycle.monitoring.watched import WatchState
 from mlops_assets.serving.asked import line_of, platform_of
+from mlops_assets.serving.door.access import Caller, requires
 
 router = APIRouter(tags=["health"])
 Viewer = Annotated[Caller, requires("viewer")]

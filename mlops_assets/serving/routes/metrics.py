@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 
-from mlops_assets.serving.access import Caller, requires
+from mlops_assets.serving.door.access import Caller, requires
 from mlops_assets.serving.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["metrics"])

@@ -10,8 +10,8 @@ from fastapi.responses import RedirectResponse
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.records import Decision
 from mlops_assets.serving import moves
-from mlops_assets.serving.access import Caller, requires
 from mlops_assets.serving.asked import DeployWish, RetireWish, RollbackWish, Wish, line_of, platform_of
+from mlops_assets.serving.door.access import Caller, requires
 from mlops_assets.serving.moves import ROLES, Move, Verb
 from mlops_assets.serving.pages.lines import line_page, overview
 from mlops_assets.serving.pages.problems import PageRoute

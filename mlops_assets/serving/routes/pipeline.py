@@ -9,12 +9,13 @@ from pydantic import BaseModel
 from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Sensor
-from mlops_assets.lifecycle import launching, triggering
+from mlops_assets.lifecycle import launching
+from mlops_assets.lifecycle.collection import triggering
+from mlops_assets.lifecycle.collection.triggering import Why
 from mlops_assets.lifecycle.launching import Launched
-from mlops_assets.lifecycle.triggering import Why
 from mlops_assets.lifecycle.troubleshooting import Trouble, troubleshoot
-from mlops_assets.serving.access import Caller, requires
 from mlops_assets.serving.asked import line_of, platform_of
+from mlops_assets.serving.door.access import Caller, requires
 
 router = APIRouter(tags=["pipeline"])
 Admin = Annotated[Caller, requires("admin")]

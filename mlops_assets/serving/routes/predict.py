@@ -16,13 +16,13 @@ from starlette.types import Receive, Scope, Send
 
 from mlops_assets.core.errors import PlatformError
 from mlops_assets.core.line import Line
-from mlops_assets.serving.access import Caller, requires
-from mlops_assets.serving.answering import Answer
-from mlops_assets.serving.answers import RETRY_SECONDS, error_body, status_of
-from mlops_assets.serving.frames import Blob
+from mlops_assets.serving.door.access import Caller, requires
+from mlops_assets.serving.door.answers import RETRY_SECONDS, error_body, status_of
+from mlops_assets.serving.door.routing import DirectRoute
+from mlops_assets.serving.door.strict import strict_json
+from mlops_assets.serving.engine.answering import Answer
+from mlops_assets.serving.engine.frames import Blob
 from mlops_assets.serving.metrics import Metrics
-from mlops_assets.serving.routing import DirectRoute
-from mlops_assets.serving.strict import strict_json
 
 MOST_INPUTS = 1_000  # of one request, and never more than may wait for the line's model
 _USER = re.compile(r"[^\x00-\x1f\x7f]{1,200}")

@@ -8,8 +8,8 @@ from fastapi.responses import FileResponse, RedirectResponse
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.records import Decision, EvalReport
 from mlops_assets.lifecycle.decide.questions import question
-from mlops_assets.serving.access import Caller, requires
 from mlops_assets.serving.asked import Reply, platform_of, reply
+from mlops_assets.serving.door.access import Caller, requires
 from mlops_assets.serving.pages.problems import PageRoute
 from mlops_assets.serving.pages.rendering import REPORT_POLICY, page
 from mlops_assets.serving.pages.reviewing import queue, review_page

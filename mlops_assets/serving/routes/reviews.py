@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 
 from mlops_assets.lifecycle.decide.questions import document, question, questions
-from mlops_assets.serving.access import Caller, requires
 from mlops_assets.serving.asked import Reply, platform_of, reply
-from mlops_assets.serving.strict import StrictRoute
+from mlops_assets.serving.door.access import Caller, requires
+from mlops_assets.serving.door.strict import StrictRoute
 
 router = APIRouter(prefix="/v1/reviews", route_class=StrictRoute, tags=["reviews"])
 Viewer = Annotated[Caller, requires("viewer")]

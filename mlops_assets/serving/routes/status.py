@@ -12,8 +12,8 @@ from mlops_assets.core.events import Kind
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Platform, Pointer, Sensor
 from mlops_assets.core.serving import Beat, ServedVersion
-from mlops_assets.serving.access import Caller, requires
 from mlops_assets.serving.asked import line_of, platform_of
+from mlops_assets.serving.door.access import Caller, requires
 
 GATEWAY_SECONDS = 10  # since which a gateway must have said something to count as one that runs
 SETTINGS = ("config", "policy", "collection", "triggers", "release", "monitoring", "serving")

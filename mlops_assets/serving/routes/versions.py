@@ -4,12 +4,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 
-from mlops_assets.lifecycle import serving_history, status
+from mlops_assets.lifecycle import status
+from mlops_assets.lifecycle.deployment import serving_history
 from mlops_assets.serving import moves
-from mlops_assets.serving.access import Caller, requires
 from mlops_assets.serving.asked import DeployWish, RetireWish, RollbackWish, Wish, line_of, platform_of
+from mlops_assets.serving.door.access import Caller, requires
+from mlops_assets.serving.door.strict import StrictRoute
 from mlops_assets.serving.moves import Move, Verb
-from mlops_assets.serving.strict import StrictRoute
 
 router = APIRouter(prefix="/v1/lines", route_class=StrictRoute, tags=["versions"])
 Viewer = Annotated[Caller, requires("viewer")]

@@ -6,7 +6,7 @@ from pathlib import Path
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import CandidateModel, EvalReport, Evidence, RawBatch, ValidatedData
-from mlops_assets.lifecycle.looks import record_looks
+from mlops_assets.lifecycle.evaluation.looks import record_looks
 from mlops_assets_tests.lifecycle.decide.evidences import POLICY
 from mlops_assets_tests.platform_fixture import make_platform
 

@@ -17,12 +17,12 @@ from mlops_assets.core.policy import Analyst, Inquiry
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import AnalystReply, Decision, Exchange, ReviewAnswer, Verdict
 from mlops_assets.core.tasks import Task, TaskResult
-from mlops_assets.lifecycle.bootstrapping import bootstrap
 from mlops_assets.lifecycle.decide import answer, decide
-from mlops_assets.lifecycle.evaluate import evaluate
+from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap
+from mlops_assets.lifecycle.evaluation.evaluate import evaluate
 from mlops_assets.lifecycle.failpoints import VARIABLE
-from mlops_assets.lifecycle.train import retrained, train
-from mlops_assets.lifecycle.validate import validate
+from mlops_assets.lifecycle.intake.validate import validate
+from mlops_assets.lifecycle.training.train import retrained, train
 from mlops_assets_tests.lifecycle.chain import YES, submit
 from mlops_assets_tests.lines import baseline_line, texts, write_rows
 from mlops_assets_tests.platform_fixture import InProcess, make_platform

@@ -14,11 +14,11 @@ from mlops_assets.core.policy import Inquiry
 from mlops_assets.core.ports import Platform
 from mlops_assets.core.records import CandidateModel, Decision, Verdict
 from mlops_assets.lifecycle.decide import answer, decide
-from mlops_assets.lifecycle.evaluate import evaluate
-from mlops_assets.lifecycle.evaluation_sets import sealed_set
-from mlops_assets.lifecycle.looks import record_opening
-from mlops_assets.lifecycle.release import release
-from mlops_assets.lifecycle.train import train
+from mlops_assets.lifecycle.deployment.release import release
+from mlops_assets.lifecycle.evaluation.evaluate import evaluate
+from mlops_assets.lifecycle.evaluation.evaluation_sets import sealed_set
+from mlops_assets.lifecycle.evaluation.looks import record_opening
+from mlops_assets.lifecycle.training.train import train
 from mlops_assets_tests.lifecycle.decide import inquiry
 from mlops_assets_tests.lifecycle.decide.inquiry import (
     ANALYST,

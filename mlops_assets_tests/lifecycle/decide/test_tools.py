@@ -9,9 +9,9 @@ import pytest
 from mlops_assets.core.errors import NotFound, Stale
 from mlops_assets.core.family import ItemScore
 from mlops_assets.core.records import Evidence, Item
-from mlops_assets.lifecycle.comparing import ScoredSet, scores_lines
 from mlops_assets.lifecycle.decide.tools import Shop
-from mlops_assets.lifecycle.rescoring import scored_set
+from mlops_assets.lifecycle.evaluation.comparing import ScoredSet, scores_lines
+from mlops_assets.lifecycle.evaluation.rescoring import scored_set
 from mlops_assets_tests.lifecycle.decide.evidences import evidence, set_result
 from mlops_assets_tests.lifecycle.decide.inquiry import inquiring_line, open_line
 

@@ -1,0 +1,1 @@
+"""What a candidate, production and the baseline are worth, measured on the same sets: `eval_report`."""

@@ -1,0 +1,1 @@
+"""Looks at what serves: what they keep, what they find, and what follows."""

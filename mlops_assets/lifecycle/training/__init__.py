@@ -1,0 +1,1 @@
+"""From validated items to a candidate: `candidate_model`."""

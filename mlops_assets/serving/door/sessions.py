@@ -1,0 +1,74 @@
+"""Log-in of browsers: a key is given once and a cookie stands for it from then on.
+
+The cookie holds a name, an end and a signature over both and the key's hash: it ends with the key, and holds nothing
+that opens anything else. The signing secret is a file in the home, so that gateways of one home share it and a restart
+logs nobody out.
+"""
+
+import base64
+import binascii
+import hmac
+import os
+import secrets
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from mlops_assets.serving.door.access import Caller, Keyring
+
+COOKIE = "mlops_session"
+HOURS = 12
+_SECRET_BYTES = 32
+
+
+class Sessions:
+    """Makes and reads session tokens; a token that was logged out here is refused here until its end."""
+
+    def __init__(self, secret: bytes, keyring: Keyring) -> None:
+        self._secret = secret
+        self._keyring = keyring
+        self._ended: dict[str, float] = {}
+
+    def begin(self, caller: Caller) -> str | None:
+        """Return a token for a caller, None if they have no key any more."""
+        ends = str(int(time.time() + HOURS * 3600))
+        name = base64.urlsafe_b64encode(caller.name.encode()).decode()
+        sign = self._sign(caller.name, ends)
+        return sign and f"{name}.{ends}.{sign}"
+
+    def caller(self, token: str) -> Caller | None:
+        """Return whose token it is; None for one that is wrong, ended, or whose key no longer counts."""
+        try:
+            encoded, ends, sign = token.split(".")
+            name = base64.urlsafe_b64decode(encoded).decode()
+            over = int(ends) <= time.time()
+        except (ValueError, binascii.Error):
+            return None
+        right = self._sign(name, ends)
+        if right is None or over or not hmac.compare_digest(right.encode(), sign.encode()) or sign in self._ended:
+            return None
+        return self._keyring.named(name)
+
+    def end(self, token: str) -> None:
+        """Refuse a token from now on."""
+        now = time.time()
+        self._ended = {sign: until for sign, until in self._ended.items() if until > now}
+        self._ended[token.rpartition(".")[2]] = now + HOURS * 3600
+
+    def _sign(self, name: str, ends: str) -> str | None:
+        sha256 = self._keyring.sha256(name)
+        return sha256 and hmac.new(self._secret, f"{name}\n{ends}\n{sha256}".encode(), "sha256").hexdigest()
+
+
+def signing_secret(home: Path) -> bytes:
+    """Return the secret of a home, made at first, whole or not at all; only its owner can read the file."""
+    path = home / "gateway" / "session.key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        partial.touch(0o600)
+        partial.write_bytes(secrets.token_bytes(_SECRET_BYTES))
+        with suppress(FileExistsError):  # another gateway was quicker: its secret counts
+            path.hardlink_to(partial)
+        partial.unlink()
+    return path.read_bytes()

@@ -1,0 +1,293 @@
+"""One served version: its worker process, those who wait for it, and what happens when it dies, hangs or is no good.
+
+Requests that come while the process is at work wait, and go together as one frame: under load that is batching, and
+an idle model answers at once. Copies that nobody waits for go only when nobody else does.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import orjson
+from pydantic import JsonValue
+
+from mlops_assets.core.errors import Busy
+from mlops_assets.core.line import Line
+from mlops_assets.core.serving import ServedVersion
+from mlops_assets.lifecycle.evaluation.judged import Judged
+from mlops_assets.lifecycle.evaluation.serving_check import alike
+from mlops_assets.serving.engine.exchange import Ask, Inputs, Reply, replies_of
+from mlops_assets.serving.engine.frames import Blob, Servable
+from mlops_assets.serving.engine.process import Ended, WorkerProcess
+
+LOAD_SECONDS = 300.0
+TICK_SECONDS = 0.05
+MEMORY_TICKS = 10  # between two looks at the process's memory
+BACKGROUND = 32  # copies that may wait
+FIRST_DELAY, LONGEST_DELAY = 0.25, 30.0  # seconds before a process that failed twice in a row is started again
+ATTEMPTS = 2  # processes that one request may be given to
+
+
+@dataclass(slots=True)
+class _Flight:
+    asks: list[Ask]
+    size: int
+    deadline: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.deadline = min(ask.deadline for ask in self.asks)
+
+
+class ServedModel:
+    """One version of a line, answered by a process of its own that is replaced when it is lost.
+
+    `told(model, why)` is called whenever its state changes, with a sentence if it is for the worse.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        version: int,
+        servable: str,
+        path: str,
+        *,
+        root: Path,
+        judged: Callable[[], Judged],
+        told: Callable[["ServedModel", str], None],
+    ) -> None:
+        self.line, self.version, self.servable = line, version, servable
+        self.state: Literal["loading", "ready", "failed"] = "loading"
+        self.problem = ""
+        self.shed = 0
+        self._wanted = Servable(family=line.family, config=line.config, path=path, folder="")
+        self._root, self._judged, self._told = root, judged, told
+        self._known: Judged | None = None
+        self._loop = asyncio.get_running_loop()
+        self._begun: WorkerProcess | None = None
+        self._process: WorkerProcess | None = None  # once it may be asked
+        self._flight: _Flight | None = None
+        self._queue: deque[Ask] = deque()
+        self._background: deque[Ask] = deque()
+        self._waiting = 0
+        self._lost = 0  # processes in a row that answered nobody
+        self._closing = False
+        self._idle = asyncio.Event()
+        self._tasks = [asyncio.create_task(self._supervise()), asyncio.create_task(self._tick())]
+
+    @property
+    def usable(self) -> bool:
+        """Say whether it answers, or will in a moment: its first process in a row was lost and a new one loads."""
+        return self._process is not None or (self.state == "ready" and self._lost < ATTEMPTS)
+
+    @property
+    def pid(self) -> int | None:
+        """The number of its process, if one is ready."""
+        return self._process.pid if self._process else None
+
+    def summary(self) -> ServedVersion:
+        """Return what a beat says of it."""
+        return ServedVersion(
+            version=self.version,
+            servable=self.servable,
+            state=self.state,
+            waiting=self._waiting,
+            shed=self.shed,
+            problem=self.problem,
+        )
+
+    def ask(self, inputs: Inputs, *, deadline: float, patient: bool) -> "asyncio.Future[list[Reply]]":
+        """Queue at most `max_batch` inputs; the future is their replies, in order, by `deadline` (perf_counter).
+
+        Busy if too many wait. `patient` asks wait for a new process if this one dies; others fail at once.
+        """
+        if self._waiting + len(inputs) > self.line.serving.queue:
+            self.shed += 1
+            raise Busy(f"Too many requests wait for {self.line.line}.", "Send it again in a second.")
+        ask = Ask(inputs, deadline, patient, self._loop.create_future())
+        self._waiting += len(inputs)
+        self._queue.append(ask)
+        self._pump()
+        return ask.replies
+
+    def copy(self, inputs: Inputs, *, deadline: float) -> "asyncio.Future[list[Reply]] | None":
+        """Queue a copy that nobody waits for, to be answered when nobody else waits; None if there are many."""
+        if self._process is None or len(self._background) >= BACKGROUND:
+            return None
+        ask = Ask(inputs, deadline, False, self._loop.create_future())
+        self._background.append(ask)
+        self._pump()
+        return ask.replies
+
+    async def close(self) -> None:
+        """Answer whoever waits, then end the process; nobody may ask any more."""
+        self._closing = True
+        self._drop(self._background, "closed")
+        if (self._queue or self._flight) and self.usable:
+            self._idle.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.line.serving.timeout_seconds):
+                    await self._idle.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._give_up("closed")
+
+    async def _supervise(self) -> None:
+        while True:
+            process = self._begun = WorkerProcess()
+            fit = False
+            try:
+                why = await self._serve(process)
+                fit = True
+            except (Ended, ValueError) as error:  # ValueError: no sound answer to its golden items
+                why = str(error)
+            finally:
+                self._process = None
+                await asyncio.shield(process.close())
+            self._lost += 1
+            self.problem = why
+            if not fit or self._lost >= ATTEMPTS:
+                self.state = "failed"
+            self._land(why)
+            self._told(self, why)
+            if self.state == "failed":
+                self._give_up(why)
+            delay = FIRST_DELAY * 2 ** min(self._lost - ATTEMPTS, 20) if self._lost >= ATTEMPTS else 0
+            await asyncio.sleep(min(delay, LONGEST_DELAY))
+
+    async def _serve(self, process: WorkerProcess) -> str:
+        """Start a process and see that it is fit, give it work until it ends, and return why it ended."""
+        await process.start(self._wanted, root=self._root, seconds=LOAD_SECONDS)
+        await self._prove(process)
+        self._process = process
+        self.state = "ready"
+        self._told(self, "")
+        self._pump()
+        return await process.ended
+
+    async def _prove(self, process: WorkerProcess) -> None:
+        """Ask it what it was judged on; Ended if it does not answer, or answers otherwise."""
+        if self._known is None:
+            self._known = await asyncio.to_thread(self._judged)
+        judged = self._known
+        inputs = Inputs.of([await asyncio.to_thread(_blob, each) for each in judged.inputs])
+        answers: list[JsonValue] = []
+        for some in inputs.chunks(self.line.serving.max_batch):
+            try:
+                async with asyncio.timeout(self.line.serving.timeout_seconds):
+                    said = await process.exchange([some.letters, *some.parts])
+            except TimeoutError:
+                process.kill("it did not answer its golden items in time")
+                raise Ended("it did not answer its golden items in time") from None
+            replies = replies_of(said, len(some))
+            if wrong := next((each for each in replies if not each.body), None):
+                raise Ended(f"it cannot answer a golden item: {wrong.problem or wrong.why}")
+            answers += [orjson.loads(each.body) for each in replies]
+        for at, (given, wanted) in enumerate(zip(answers, judged.answers, strict=False)):
+            if not alike(given, wanted):
+                raise Ended(f"it answers golden item {at + 1} otherwise than when it was judged")
+
+    def _pump(self) -> None:
+        """Give the process what waits, if it has nothing to do."""
+        if self._process is None or self._flight is not None:
+            return
+        asks: list[Ask] = []
+        room = self.line.serving.max_batch
+        while self._queue and (not asks or len(self._queue[0].inputs) <= room):
+            if asks and self._queue[0].attempts:
+                break
+            ask = self._queue.popleft()
+            self._waiting -= len(ask.inputs)
+            if ask.replies.done():
+                continue
+            asks.append(ask)
+            room -= len(ask.inputs)
+            if ask.attempts:
+                break  # it may be what killed the last process: alone, it takes nobody with it
+        if not asks and self._background:
+            asks = [self._background.popleft()]
+        if not asks:
+            if self._closing:
+                self._idle.set()
+            return
+        self._fly(self._process, asks)
+
+    def _fly(self, process: WorkerProcess, asks: list[Ask]) -> None:
+        for ask in asks:
+            ask.attempts += 1
+        self._flight = _Flight(asks, sum(len(ask.inputs) for ask in asks))
+        if len(asks) == 1:
+            letters, parts = asks[0].inputs.letters, asks[0].inputs.parts
+        else:
+            letters = b"".join(ask.inputs.letters for ask in asks)
+            parts = [part for ask in asks for part in ask.inputs.parts]
+        process.exchange([letters, *parts]).add_done_callback(self._returned)
+
+    def _returned(self, answer: "asyncio.Future[list[bytes]]") -> None:
+        """Hand out what the process answered; a process that is lost is dealt with by `_supervise`."""
+        flight, process = self._flight, self._process
+        if answer.cancelled() or answer.exception() is not None or flight is None:
+            return
+        try:
+            replies = replies_of(answer.result(), flight.size)
+        except ValueError as error:
+            if process is not None:
+                process.kill(str(error))
+            return
+        self._flight = None
+        if self._lost:
+            self._lost, self.problem = 0, ""
+        at = 0
+        for ask in flight.asks:
+            if not ask.replies.done():
+                ask.replies.set_result(replies[at : at + len(ask.inputs)])
+            at += len(ask.inputs)
+        self._pump()
+
+    def _land(self, why: str) -> None:
+        """Answer those whose process was lost, or put them at the head of the queue for the next one."""
+        flight, self._flight = self._flight, None
+        now = time.perf_counter()
+        for ask in reversed(flight.asks if flight else []):
+            if now >= ask.deadline:
+                ask.fail("timeout", f"it took longer than {self.line.serving.timeout_seconds:g} s")
+            elif ask.patient and ask.attempts < ATTEMPTS and self.state == "ready":
+                self._queue.appendleft(ask)
+                self._waiting += len(ask.inputs)
+            else:
+                ask.fail("crashed", why)
+
+    def _give_up(self, why: str) -> None:
+        self._drop(self._queue, why)
+        self._drop(self._background, why)
+        self._waiting = 0
+
+    def _drop(self, queue: deque[Ask], why: str) -> None:
+        while queue:
+            queue.popleft().fail("unavailable", why)
+
+    async def _tick(self) -> None:
+        """End a process that hangs or grows, and the waiting of those whose time is up."""
+        ticks = 0
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            ticks += 1
+            now = time.perf_counter()
+            for queue in (self._queue, self._background):
+                while queue and queue[0].deadline <= now:
+                    ask = queue.popleft()
+                    self._waiting -= len(ask.inputs) if queue is self._queue else 0
+                    ask.fail("overloaded", "it waited too long for others to be answered")
+            if self._process is not None and self._flight is not None and self._flight.deadline <= now:
+                self._process.kill("it did not answer in time")
+            elif ticks % MEMORY_TICKS == 0 and self._begun is not None:
+                self._begun.hold_to(self.line.serving.memory_gb)
+
+
+def _blob(given: Path | JsonValue) -> JsonValue | Blob:
+    return Blob(given.read_bytes()) if isinstance(given, Path) else given

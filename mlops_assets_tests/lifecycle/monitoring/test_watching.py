@@ -1,0 +1,281 @@
+"""Looks at a line: what harms is taken back, what does not is promoted, and what cannot be told waits for a person."""
+
+import json
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.core.line import Line, Monitoring, Release
+from mlops_assets.core.ports import Platform
+from mlops_assets.core.serving import Beat, ServedVersion
+from mlops_assets.lifecycle.deployment.rollout import deploy
+from mlops_assets.lifecycle.monitoring.watching import forget, healths, look, state
+from mlops_assets_tests.lifecycle.chain import open_light_line, run, submit
+from mlops_assets_tests.lifecycle.released import lined_up, shares
+from mlops_assets_tests.lifecycle.traffic import Harm, Traffic, correction, rating
+
+QUICK = {"deployment_strategy": "canary", "step_minutes": 0, "min_minutes": 0}
+NOW = datetime.now(UTC)
+
+
+def canary_of(folder: Path, **release: object) -> tuple[Platform, Line, Traffic]:
+    """Return a line that serves version 1, with good answers behind it, and gives version 2 to its first users."""
+    platform, line = lined_up(folder, **{**QUICK, **release})
+    traffic = Traffic(platform, line)
+    traffic.send(600)
+    look(platform, line, datetime.now(UTC))
+    deploy(platform, line, 2, actor="ann", reason="a try")
+    return platform, line, traffic
+
+
+def kinds(platform: Platform, line: Line) -> list[str]:
+    return [entry.kind for entry in platform.ledger.entries(line.line)]
+
+
+def told(platform: Platform, words: str) -> list[str]:
+    """Return the titles of the alerts that hold these words, from the outbox as it is on the disk."""
+    with closing(sqlite3.connect(platform.home / "platform.db")) as connection:
+        rows = connection.execute("SELECT payload FROM outbox WHERE kind = 'alert' ORDER BY id").fetchall()
+    titles = [json.loads(payload)["title"] for (payload,) in rows]
+    return [title for title in titles if words in title]
+
+
+def test_a_version_that_harms_nobody_goes_step_by_step_to_all(tmp_path: Path) -> None:
+    platform, line, traffic = canary_of(tmp_path, error_margin=0.03, latency_margin=0.08, min_requests=600)
+    looked, _ = traffic.until({"promoted"}, each=400)
+    assert kinds(platform, line)[-4:] == ["deployed", "advanced", "advanced", "promoted"]
+    assert shares(platform, line)["production"] == (2, 1.0)
+    told = platform.ledger.entries(line.line, newest=1)[-1]
+    assert told.actor == "watch"
+    assert "errors: worse by at most" in str(told.body["reason"])
+    running = looked.state.rollout
+    assert running is not None
+    assert running.judged is not None
+    assert running.judged.verdict == "PROMOTE"
+    assert [step.share for step in running.steps] == [0.1, 0.25, 0.5]
+    assert sum(step.canary.requests for step in running.steps) >= line.release.min_requests
+    look(platform, line, datetime.now(UTC))
+    last = state(platform, line).last
+    assert last is not None
+    assert (last.version, last.ended) == (2, "promoted")
+    assert last.chart
+
+
+@pytest.mark.parametrize(
+    ("harm", "signal", "most"),
+    [
+        (Harm(errors=0.1), "errors", 200),
+        (Harm(factor=3.0), "p95", 500),
+        (Harm(factor=10.0, slow=0.05), "p99", 500),
+        (Harm(label="music"), "mix of labels", 1_000),
+    ],
+    ids=["errors", "all slower", "some far slower", "a constant class"],
+)
+def test_harm_of_one_kind_alone_is_taken_back(tmp_path: Path, harm: Harm, signal: str, most: int) -> None:
+    platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
+    traffic.harm[2] = harm
+    looked, _ = traffic.until({"rolled_back"})
+    assert looked.state.rollout is not None
+    assert looked.state.rollout.steps[0].canary.requests <= most
+    entry = platform.ledger.entries(line.line, newest=1)[-1]
+    assert signal in str(entry.body["reason"])
+    assert shares(platform, line)["production"] == (1, 1.0)
+    assert all(share == 0 for _, (version, share) in shares(platform, line).items() if version == 2)
+    (sample,) = [each for each in healths(platform, line, datetime.now(UTC)) if each.version == 1]
+    assert sample.status == "HEALTHY"
+    look(platform, line, datetime.now(UTC))
+    assert kinds(platform, line)[-1] == "rolled_back", "nothing more is done"
+
+
+def test_the_health_score_does_not_see_what_the_judge_sees(tmp_path: Path) -> None:
+    """F23: the score of a version with one class is 1.0 when it is taken back."""
+    platform, line, traffic = canary_of(tmp_path)
+    traffic.harm[2] = Harm(label="music")
+    line = line.model_copy(update={"monitoring": Monitoring(health_check_interval_seconds=0.001)})
+    traffic.line = line
+    looked, _ = traffic.until({"rolled_back"})
+    assert looked.state.rollout is not None
+    scores = [each.score for each in platform.watch.history(line.line, NOW - timedelta(hours=1)) if each.version == 2]
+    assert scores[-1] == 1.0
+
+
+def test_copies_that_are_answered_differently_take_a_version_back(tmp_path: Path) -> None:
+    """Held against what the evaluation of the very two versions showed; without one nothing is expected of them."""
+    platform, line = open_light_line(tmp_path)
+    release = Release.model_validate({**QUICK, "shadow_percentage": 0.5})
+    line = line.model_copy(update={"release": release})
+    platform = replace(platform, lines=lambda: [line])
+    run(platform, line, submit(platform, line, "good"))
+    traffic = Traffic(platform, line, wrong=0.9)
+    looked, _ = traffic.until({"rolled_back"})
+    assert "copies answered differently" in looked.did[0]
+    assert looked.state.rollout is not None
+    assert looked.state.rollout.steps[0].canary.requests <= 1_000
+
+
+def test_without_an_evaluation_nothing_is_expected_of_copies(tmp_path: Path) -> None:
+    platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
+    traffic.wrong = 0.9
+    traffic.send(500)
+    look(platform, line, datetime.now(UTC))
+    assert kinds(platform, line)[-1] == "deployed"
+
+
+def test_corrections_of_the_new_version_alone_take_it_back(tmp_path: Path) -> None:
+    platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
+    ids = traffic.send(600)
+    found = platform.events.find(line.line, ids)
+    mine = [name for name in ids if getattr(found[name].event, "version", 0) == 2]
+    look(platform, line, datetime.now(UTC))
+    platform.events.append(line.line, [correction(mine[0]), rating(mine[1], 5)])
+    look(platform, line, datetime.now(UTC))
+    assert kinds(platform, line)[-1] == "deployed", "one correction is no evidence, and praise is none"
+    platform.events.append(line.line, [correction(each) for each in mine[2:6]])
+    platform.events.append(line.line, [rating(each, 1) for each in mine[6:20]])
+    looked = look(platform, line, datetime.now(UTC))
+    assert "corrections and bad ratings" in looked.did[0]
+    assert kinds(platform, line)[-1] == "rolled_back"
+
+
+def test_a_version_that_is_not_to_be_taken_back_is_held_and_a_person_told_once(tmp_path: Path) -> None:
+    platform, line, traffic = canary_of(tmp_path, deployment_rollback=False)
+    traffic.harm[2] = Harm(errors=0.3)
+    traffic.until({"held"})
+    traffic.send(200)
+    assert look(platform, line, datetime.now(UTC)).did == ()
+    pointer = platform.versions.pointer(line.line)
+    assert pointer.rollout is not None
+    assert pointer.rollout.held.startswith("It harms: errors")
+    assert kinds(platform, line).count("held") == 1
+
+
+def test_production_that_fails_is_no_reason_to_promote_the_other(tmp_path: Path) -> None:
+    """F25."""
+    platform, line, traffic = canary_of(tmp_path)
+    traffic.harm[1] = Harm(errors=0.3)
+    looked = look(platform, line, datetime.now(UTC))
+    for _ in range(5):
+        traffic.send(200)
+        looked = look(platform, line, datetime.now(UTC))
+    assert kinds(platform, line)[-1] == "deployed"
+    assert looked.state.rollout is not None
+    assert looked.state.rollout.judged is not None
+    assert looked.state.rollout.judged.verdict == "INCONCLUSIVE"
+    assert "production (v1) breaks an absolute limit" in looked.state.rollout.judged.reasons[0]
+    assert len(told(platform, "production fails while version 2 is rolled out")) == 1
+
+
+def test_without_traffic_it_holds_and_tells_once(tmp_path: Path) -> None:
+    """F24."""
+    platform, line, _ = canary_of(tmp_path)
+    began = datetime.now(UTC)
+    assert look(platform, line, began + timedelta(minutes=14)).did == ()
+    (did,) = look(platform, line, began + timedelta(minutes=16)).did
+    assert "answered nobody for 16 minutes" in did
+    assert look(platform, line, began + timedelta(days=4)).did == ()
+    pointer = platform.versions.pointer(line.line)
+    assert pointer.rollout is not None
+    assert (pointer.rollout.share, pointer.roles["production"]) == (0.1, 1)
+    assert len(told(platform, "stands still")) == 1
+
+
+def test_an_undecided_rollout_is_held_after_its_longest_time(tmp_path: Path) -> None:
+    platform, line, traffic = canary_of(tmp_path, max_hours=0.2, step_requests=100_000)
+    traffic.send(500)
+    (did,) = look(platform, line, datetime.now(UTC) + timedelta(minutes=13)).did
+    assert "Undecided after 0.2 hours" in did
+    assert kinds(platform, line)[-1] == "held"
+
+
+def test_traffic_that_is_not_split_as_it_should_be_holds(tmp_path: Path) -> None:
+    platform, line, traffic = canary_of(tmp_path)
+    traffic.share = 0.5
+    looked, _ = traffic.until({"held"})
+    assert "the split of traffic is broken" in looked.did[0].lower()
+    assert kinds(platform, line)[-1] == "held"
+
+
+def test_two_watches_count_an_answer_once(tmp_path: Path) -> None:
+    platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
+    traffic.send(1)
+    for _ in range(3):
+        traffic.send(200)
+        with ThreadPoolExecutor(4) as pool:
+            looks = list(pool.map(lambda _: look(platform, line, datetime.now(UTC)), range(4)))
+        assert sum(each.events for each in looks if not each.busy) > 0
+    look(platform, line, datetime.now(UTC))
+    running = state(platform, line).rollout
+    assert running is not None
+    events = platform.events.scan(line.line, limit=100_000)
+    first = next(each for each in events if each.fields.get("version") == 2 and each.fields["arm"] == "canary")
+    answers = [each for each in events if each.fields["arm"] != "shadow" and each.received_at >= first.received_at]
+    counted = sum(step.canary.requests + step.stable.requests for step in running.steps)
+    assert counted == len(answers)
+    assert state(platform, line).cursor == platform.events.last(line.line)
+
+
+def test_a_green_version_switches_when_every_gateway_has_it(tmp_path: Path) -> None:
+    platform, line = lined_up(tmp_path, deployment_strategy="blue_green")
+    loading = ServedVersion(version=2, servable="a" * 64, state="loading")
+    for name in ("one:1", "two:2"):
+        platform.watch.beat(Beat(gateway=name, at=datetime.now(UTC).isoformat(), lines={line.line: (loading,)}))
+    deploy(platform, line, 2, actor="ann", reason="a try")
+    look(platform, line, datetime.now(UTC))
+    running = state(platform, line).rollout
+    assert running is not None
+    assert (running.strategy, running.share) == ("blue_green", 0)
+    ready = loading.model_copy(update={"state": "ready"})
+    for name in ("one:1", "two:2"):
+        platform.watch.beat(Beat(gateway=name, at=datetime.now(UTC).isoformat(), lines={line.line: (ready,)}))
+    look(platform, line, datetime.now(UTC))
+    assert shares(platform, line)["production"] == (2, 1.0)
+    last = state(platform, line).last
+    assert last is None or last.ended == "promoted"
+
+
+def test_a_version_that_fails_after_its_release_goes_back(tmp_path: Path) -> None:
+    platform, line = lined_up(tmp_path, deployment_strategy="replace")
+    deploy(platform, line, 2, actor="ann", reason="next")
+    traffic = Traffic(platform, line, {2: Harm(errors=0.7)})
+    traffic.send(100)
+    (did,) = look(platform, line, datetime.now(UTC)).did
+    assert "Version 1 serves again" in did
+    assert shares(platform, line)["production"] == (1, 1.0)
+    traffic.harm[1] = Harm(errors=0.9)
+    traffic.send(100)
+    (did,) = look(platform, line, datetime.now(UTC)).did
+    assert "no way back" in did
+    assert look(platform, line, datetime.now(UTC)).did == (), "it is said once"
+    assert [e.body["version"] for e in platform.ledger.entries(line.line, "alarmed")] == [2, 1]
+    assert len(told(platform, "fails")) == 2
+
+
+def test_auto_rollback_can_be_switched_off(tmp_path: Path) -> None:
+    platform, line = lined_up(tmp_path, deployment_strategy="replace", enable_auto_rollback=False)
+    deploy(platform, line, 2, actor="ann", reason="next")
+    Traffic(platform, line, {2: Harm(errors=0.7)}).send(100)
+    (did,) = look(platform, line, datetime.now(UTC)).did
+    assert "enable_auto_rollback is off" in did
+    assert shares(platform, line)["production"] == (2, 1.0)
+
+
+def test_health_is_sampled_told_once_and_forgotten(tmp_path: Path) -> None:
+    platform, line = lined_up(tmp_path)
+    traffic = Traffic(platform, line, {1: Harm(factor=100.0)})
+    traffic.send(200)
+    now = datetime.now(UTC)
+    looked = look(platform, line, now)
+    (sample,) = looked.samples
+    assert (sample.status, sample.score) == ("UNHEALTHY", 0.8), "the score cannot see latency, the signals can"
+    assert [each.name for each in sample.signals if each.passed is False] == ["latency_p95", "latency_p99"]
+    assert look(platform, line, now + timedelta(seconds=30)).samples == ()
+    look(platform, line, now + timedelta(seconds=61))
+    assert len(platform.watch.history(line.line, now - timedelta(hours=1))) == 2
+    assert len(told(platform, "is UNHEALTHY")) == 1
+    assert forget(platform, now + timedelta(days=29)) == 0
+    assert forget(platform, now + timedelta(days=31)) == 2
