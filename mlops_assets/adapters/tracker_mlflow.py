@@ -48,6 +48,7 @@ class MlflowTracker:
         self._outbox = outbox
         self._leases = leases
         self._client: Any = None
+        self._mirrored: dict[str, Pointer] = {}
 
     def training(self, line: Line, candidate: CandidateModel, parameters: Mapping[str, Any]) -> str | None:
         """Record a training run with its inputs, parameters and curve; return its id, None while MLflow is away.
@@ -90,8 +91,13 @@ class MlflowTracker:
         return self._ask(lambda client: Registry(client).find(version.line, version.version)) if done else None
 
     def roles(self, line: str, pointer: Pointer) -> None:
-        """Make the registry's aliases equal to the pointer's roles."""
-        self._call("roles", f"{line}/{pointer.revision}", {"pointer": pointer.model_dump(mode="json")})
+        """Make the registry's aliases equal to the pointer's roles, registering again what was deleted there.
+
+        The first call of a process looks at the registry even if this was done before: people move aliases by hand.
+        """
+        again = self._mirrored.get(line) != pointer
+        self._call("roles", f"{line}/{pointer.revision}", {"pointer": pointer.model_dump(mode="json")}, again=again)
+        self._mirrored[line] = pointer
 
     def reconcile(self) -> int:
         """Make the calls that are owed, in order, up to the first that fails; return how many still wait."""
@@ -113,10 +119,11 @@ class MlflowTracker:
         experiment = self._ask(lambda client: client.get_run(run_id).info.experiment_id)
         return None if experiment is None else f"{self._ui}/#/experiments/{experiment}/runs/{run_id}"
 
-    def _call(self, name: str, key: str, payload: dict[str, Any]) -> bool:
-        """Owe a call and make what is owed; return whether this one was made."""
-        key = f"{KIND}/{name}/{key}"
-        self._outbox.add(key, KIND, {"call": name, **payload})
+    def _call(self, name: str, key: str, payload: dict[str, Any], *, again: bool = False) -> bool:
+        """Owe a call, or one that was made `again`, and make what is owed; return whether this one was made."""
+        key, payload = f"{KIND}/{name}/{key}", {"call": name, **payload}
+        if not self._outbox.add(key, KIND, payload) and again:
+            self._outbox.again(key, payload)
         self.reconcile()
         return all(owed.key != key for owed in self._outbox.waiting(KIND))
 
@@ -165,7 +172,13 @@ class MlflowTracker:
         Registry(client).register(version, run, payload["decision"], self._store.read_bytes(payload["card"]).decode())
 
     def _roles(self, client: Any, payload: Any) -> None:
-        Registry(client).roles(Pointer.model_validate(payload["pointer"]))
+        pointer, registry = Pointer.model_validate(payload["pointer"]), Registry(client)
+        for version in sorted(set(pointer.roles.values())):
+            if registry.find(pointer.line, version) is None:
+                released = self._outbox.payload(f"{KIND}/release/{pointer.line}/{version}")
+                if released is not None:
+                    self._release(client, released)
+        registry.roles(pointer)
 
     def _ask(self, question: Callable[[Any], Any]) -> Any:
         """Return MLflow's answer, or None while it is away."""

@@ -290,6 +290,35 @@ def test_versions_and_roles_are_mirrored_exactly(make, uri, client) -> None:
     assert aliases() == {}
 
 
+def test_a_process_that_starts_takes_back_what_was_done_to_the_registry_by_hand(make, uri, client) -> None:
+    def aliases() -> dict[str, str]:
+        found = client.get_registered_model("speech").aliases
+        return {role: client.get_model_version("speech", at).tags["mlops.version"] for role, at in found.items()}
+
+    tracker, now = make(uri), pointer(7, {"production": 1, "canary": 2})
+    for number in (1, 2):
+        tracker.release(version(number), None, f"# Card {number}")
+    tracker.roles("speech", now)
+    assert aliases() == {"production": "1", "canary": "2"}
+    client.set_registered_model_alias(
+        "speech", "production", client.get_model_version_by_alias("speech", "canary").version
+    )
+    client.delete_registered_model_alias("speech", "canary")
+    tracker.roles("speech", now)
+    assert aliases() == {"production": "2"}, "a process looks once: upkeep asks every half minute"
+    make(uri).roles("speech", now)
+    assert aliases() == {"production": "1", "canary": "2"}
+    client.delete_model_version("speech", client.get_model_version_by_alias("speech", "canary").version)
+    make(uri).roles("speech", now)
+    assert aliases() == {"production": "1", "canary": "2"}
+    client.delete_registered_model("speech")
+    make(uri).roles("speech", now)
+    assert aliases() == {"production": "1", "canary": "2"}
+    assert client.get_model_version_by_alias("speech", "canary").description == "# Card 2"
+    make(uri).roles("speech", pointer(7, {"production": 2}))
+    assert aliases() == {"production": "2"}, "tables that a backup brought back lead, too"
+
+
 def test_calls_made_again_change_nothing(make, uri, client, sqlite) -> None:
     tracker = make(uri)
     whole_chain(tracker)

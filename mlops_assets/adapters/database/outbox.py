@@ -26,7 +26,7 @@ class Owed(Record):
 
 
 class Outbox:
-    """Effects by unique key; what happened is never owed again."""
+    """Effects by unique key; what happened is not owed again unless somebody asks for it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -40,6 +40,18 @@ class Outbox:
             values = {"key": key, "kind": kind, "payload": body, "attempts": 0, "done": done, "note": note}
             connection.execute(outbox.insert().values(**values, at=self._database.now()))
             return True
+
+    def again(self, key: str, payload: Mapping[str, Any]) -> None:
+        """Owe an effect once more that happened, with this payload; one that is still owed keeps its place."""
+        with self._database.write() as connection:
+            again = outbox.update().where(outbox.c.key == key)
+            connection.execute(again.values(payload=canonical_json(dict(payload)), done=False))
+
+    def payload(self, key: str) -> dict[str, JsonValue] | None:
+        """Return what an effect is made of, owed or not; None for one that there never was."""
+        with self._database.read() as connection:
+            found = connection.execute(sa.select(outbox.c.payload).where(outbox.c.key == key)).scalar_one_or_none()
+        return None if found is None else json.loads(found)
 
     def waiting(self, kind: str) -> list[Owed]:
         """Return what is owed, in the order it was added."""
