@@ -82,7 +82,6 @@ def _read(file: Path) -> Live:
     except ValueError as error:
         raise Corrupt(
             f"The serving pointer {file} cannot be read.",
-            "Nothing is lost: the tables say what serves. `mlops up` writes it anew, at its start and every half "
-            "minute.",
+            "Nothing is lost: the tables say what serves. Gateways write it anew, and so does `mlops up`.",
         ) from error
     return published

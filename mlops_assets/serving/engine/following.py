@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from mlops_assets.core.errors import Corrupt
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports import Alert, Platform
 from mlops_assets.lifecycle.deployment.publishing import arms
@@ -94,8 +95,7 @@ class Following:
         for name, line in self.lines.items():
             try:
                 live = self._platform.serving.live(name)
-            except (OSError, ValueError) as error:
-                log.error("What %s serves cannot be read: %s", name, error)
+            except (OSError, Corrupt):  # `_catch_up` writes it anew
                 continue
             challenger = self._challengers.get(name)
             if live is not None and (live is not line.live or line.lacks(challenger)):
@@ -119,7 +119,12 @@ class Following:
 
     def _publish(self, line: Line) -> None:
         platform = self._platform
-        pointer, live = platform.versions.pointer(line.line), platform.serving.live(line.line)
+        pointer = platform.versions.pointer(line.line)
+        try:
+            live = platform.serving.live(line.line)
+        except Corrupt as error:
+            log.warning("%s", error)
+            live = None
         if "production" in pointer.roles and (live is None or live.revision < pointer.revision):
             platform.serving.publish(pointer, arms(platform, line, pointer))
         if line.challenger and line.challenger.version and line.line not in self._challengers:

@@ -244,6 +244,24 @@ def test_what_another_host_moved_is_followed(tmp_path: Path) -> None:
     assert labels(asyncio.run(main())) == ["music"]
 
 
+def test_a_pointer_that_cannot_be_read_is_written_anew(tmp_path: Path) -> None:
+    platform, line = platform_with(tmp_path)
+    one, two = answering(platform, line, "sport"), answering(platform, line, "music")
+    serve(platform, line, one)
+    pointer = platform.home / "serving" / f"{line.line}.json"
+
+    async def main() -> list[Answer]:
+        pointer.write_text('{"line": "as an earlier release wrote it"}')
+        async with serving(platform) as engine:
+            await ready(engine, line, one)
+            pointer.write_text("{ torn")
+            platform.versions.move(line.line, platform.versions.pointer(line.line), {"production": two.version})
+            await ready(engine, line, two)
+            return await engine.predict(line, ["a"])
+
+    assert labels(asyncio.run(main())) == ["music"]
+
+
 def test_a_version_that_answers_otherwise_than_it_was_judged_gets_no_traffic(tmp_path: Path) -> None:
     platform, line = open_light_line(tmp_path)
     run(platform, line, submit(platform, line, "good"))
