@@ -46,7 +46,7 @@ from simulated import DIGESTS, WORLDS, Ratings, Scores, Speech, World
 from mlops_assets.core.digests import sha256_bytes
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Analyst, Gates, Inquiry, Margin, Policy
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Comparison, EvalReport, Evidence, ReviewAnswer, SystemReport, Verdict
 from mlops_assets.lifecycle.decide import answer, decide, rules
 from mlops_assets.lifecycle.decide.evidence import gather

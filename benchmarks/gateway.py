@@ -39,7 +39,7 @@ from mlops_assets import wiring
 from mlops_assets.core.errors import Unavailable
 from mlops_assets.core.line import EvaluationSet, Line, Release
 from mlops_assets.core.policy import Margin, Policy
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import keys
 from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap
 from mlops_assets.lifecycle.deployment.rollout import advance, deploy, promote, rollback

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tenacity import retry, stop_after_delay, wait_fixed
 
 from mlops_assets import wiring
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import keys
 from mlops_assets.lifecycle.decide.page import write_decision_page
 from mlops_assets.lifecycle.decide.questions import questions

@@ -28,7 +28,9 @@ from mlops_assets.core.errors import ConfigError, MissingExtra
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.ports import Compute, InboxSource, Platform
+from mlops_assets.core.ports.execution import Compute
+from mlops_assets.core.ports.intake import InboxSource
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import Live
 
 PACKAGE = Path(__file__).parent
@@ -410,6 +412,6 @@ def code_version(family: str) -> str:
     own = [*PACKAGE.glob(f"families/{family}.py"), *PACKAGE.glob(f"families/{family}/**/*.py")]
     tree = {
         str(path.relative_to(PACKAGE)): sha256_file(path)
-        for path in [*PACKAGE.glob("core/*.py"), *own, PACKAGE / "worker.py"]
+        for path in [*PACKAGE.glob("core/**/*.py"), *own, PACKAGE / "worker.py"]
     }
     return f"{importlib.metadata.version('mlops_assets')}+{tree_digest(tree)[:12]}"

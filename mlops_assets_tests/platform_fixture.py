@@ -17,7 +17,8 @@ from mlops_assets import wiring, worker
 from mlops_assets.core.errors import TaskFailed
 from mlops_assets.core.family import Progress
 from mlops_assets.core.line import Limits, Line
-from mlops_assets.core.ports import Platform, Pointer, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.core.records import CandidateModel, Decision, EvalReport
 from mlops_assets.core.tasks import Task, TaskResult
 

@@ -13,7 +13,7 @@ import pytest
 from mlops_assets import wiring
 from mlops_assets.adapters.serving_pointer import ServingPointer
 from mlops_assets.core.errors import ConfigError, Corrupt, NotFound
-from mlops_assets.core.ports import Pointer, Version
+from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.families.text import FAMILY
 from mlops_assets.inference import as_langgraph_node, load
 from mlops_assets_tests.families.text.models import SETTINGS, needs_torch, tiny

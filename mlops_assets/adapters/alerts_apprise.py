@@ -14,7 +14,8 @@ from typing import Any
 from mlops_assets.adapters.database.outbox import Outbox, Owed
 from mlops_assets.core.digests import sha256_bytes
 from mlops_assets.core.errors import Busy
-from mlops_assets.core.ports import Alert, Leases
+from mlops_assets.core.ports.execution import Leases
+from mlops_assets.core.ports.mirrors import Alert
 
 KIND = "alert"
 LEASE = "alerts"

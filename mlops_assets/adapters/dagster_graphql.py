@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlops_assets.core.errors import NotFound, PlatformError, Unavailable
 from mlops_assets.core.orchestration import LINE_TAG, PARTITION_TAG, STAGE_TAG, chain_job
-from mlops_assets.core.ports import Sensor
+from mlops_assets.core.ports.execution import Sensor
 
 TIMEOUT_SECONDS = 30.0
 DEFINITIONS = """

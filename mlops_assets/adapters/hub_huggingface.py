@@ -21,7 +21,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from mlops_assets.core.errors import Corrupt, PlatformError, Refused, Unavailable
 from mlops_assets.core.line import Hub
-from mlops_assets.core.ports import Publication
+from mlops_assets.core.ports.mirrors import Publication
 
 TOKEN = "HF_TOKEN"
 CARD = "README.md"

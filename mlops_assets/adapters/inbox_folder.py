@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from mlops_assets.adapters.files import write_whole
 from mlops_assets.core.digests import folder_files, sha256_file, sha256_folder
-from mlops_assets.core.ports import InboxScan, Upload
+from mlops_assets.core.ports.intake import InboxScan, Upload
 
 UNFINISHED = (".part", ".partial", ".tmp", ".crdownload")
 MARKERS = (".done", ".sha256")

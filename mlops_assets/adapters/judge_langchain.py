@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from mlops_assets.adapters.chat_langchain import ask, chat_model, read
 from mlops_assets.core.errors import ConfigError, Unavailable
 from mlops_assets.core.line import Judge
-from mlops_assets.core.ports import Judgement
+from mlops_assets.core.ports.language_models import Judgement
 
 WHAT = "The data judge"
 IMAGES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}

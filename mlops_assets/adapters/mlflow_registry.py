@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlops_assets.core.digests import canonical_json
-from mlops_assets.core.ports import Pointer, Version
+from mlops_assets.core.ports.releases import Pointer, Version
 
 VERSION = "mlops.version"
 SERVABLE = "servable/artifact.json"

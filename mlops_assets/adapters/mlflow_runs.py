@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.core.digests import canonical_json
-from mlops_assets.core.ports import Version
+from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records import CandidateModel, Comparison, Decision, EvalReport
 
 KEY = "mlops.key"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mlops_assets.adapters.files import write_whole
 from mlops_assets.core.errors import Corrupt
-from mlops_assets.core.ports import ArtifactStore, Pointer, Version
+from mlops_assets.core.ports.releases import Pointer, Version
+from mlops_assets.core.ports.storage import ArtifactStore
 from mlops_assets.core.serving import Arm, Live, ServedRole
 
 

@@ -20,7 +20,9 @@ from mlops_assets.adapters.mlflow_runs import Runs, run_key
 from mlops_assets.adapters.mlflow_settings import quiet
 from mlops_assets.core.errors import Busy
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import ArtifactStore, Leases, Pointer, Version
+from mlops_assets.core.ports.execution import Leases
+from mlops_assets.core.ports.releases import Pointer, Version
+from mlops_assets.core.ports.storage import ArtifactStore
 from mlops_assets.core.records import CandidateModel, Decision, EvalReport
 
 KIND = "tracker"

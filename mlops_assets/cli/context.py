@@ -9,7 +9,7 @@ import typer
 from mlops_assets import wiring
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 
 LineName = Annotated[str, typer.Argument(metavar="LINE", help="Name of a model line; `mlops lines` lists them.")]
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="Batch id, or the start of one.")]

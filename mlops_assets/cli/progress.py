@@ -14,7 +14,7 @@ from rich.progress import Progress as Display
 from mlops_assets.cli.output import console
 from mlops_assets.core.family import Progress
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.progress import progress_file
 
 TICK_SECONDS = 0.3

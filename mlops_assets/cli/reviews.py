@@ -11,7 +11,7 @@ from mlops_assets.cli.batches import describe, exit_code
 from mlops_assets.cli.context import actor, line, platform
 from mlops_assets.cli.output import Json, answer, table
 from mlops_assets.core.errors import NotFound
-from mlops_assets.core.ports import Review
+from mlops_assets.core.ports.accountability import Review
 from mlops_assets.core.records import ReviewAnswer
 from mlops_assets.lifecycle import decide, status
 from mlops_assets.lifecycle.decide.page import write_decision_page

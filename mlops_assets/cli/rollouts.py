@@ -8,7 +8,7 @@ import typer
 from mlops_assets.cli.context import LineName, actor, line, platform
 from mlops_assets.cli.output import Json, answer, console, table
 from mlops_assets.core.errors import NotFound, UsageError
-from mlops_assets.core.ports import Pointer
+from mlops_assets.core.ports.releases import Pointer
 from mlops_assets.core.serving import Strategy
 from mlops_assets.lifecycle.deployment import retention, rollout, serving_history
 from mlops_assets.lifecycle.status import shares

@@ -21,7 +21,7 @@ from mlops_assets.cli.context import line as line_of
 from mlops_assets.cli.context import platform
 from mlops_assets.cli.output import Json, answer
 from mlops_assets.core.errors import MissingExtra, PlatformError, UsageError
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.deployment import release
 
 BACKLOG = 2_048

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Comparison, EvalReport
 
 BESIDE = ("base", "classical")

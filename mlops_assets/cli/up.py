@@ -25,7 +25,7 @@ from mlops_assets import wiring
 from mlops_assets.cli.context import actor, platform
 from mlops_assets.cli.output import Exit, Json, answer, console
 from mlops_assets.core.errors import PlatformError
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import auditing, keys
 from mlops_assets.lifecycle.deployment import release
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import (
     AssetRecord,
     CandidateModel,

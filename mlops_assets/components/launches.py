@@ -7,7 +7,8 @@ from dagster import DagsterRunStatus
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.orchestration import LINE_TAG, PARTITION_TAG, STAGE_TAG
-from mlops_assets.core.ports import Batch, Platform
+from mlops_assets.core.ports.intake import Batch
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import launching
 
 IN_PROGRESS = [

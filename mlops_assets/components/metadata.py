@@ -10,7 +10,7 @@ import dagster as dg
 
 from mlops_assets.components.samples import samples
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import (
     AssetRecord,
     CandidateModel,

@@ -8,7 +8,7 @@ runs find the records made.
 from mlops_assets.components.settling import released, set_aside
 from mlops_assets.core.errors import Busy, PlatformError
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Decision
 from mlops_assets.lifecycle.decide import decide
 from mlops_assets.lifecycle.evaluation.evaluate import evaluate

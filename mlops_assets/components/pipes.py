@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from mlops_assets.core.line import Limits
-from mlops_assets.core.ports import Compute
+from mlops_assets.core.ports.execution import Compute
 from mlops_assets.core.tasks import Task, TaskResult
 
 

@@ -12,7 +12,7 @@ import dagster as dg
 from mlops_assets.components.metadata import Metadata, picture, table
 from mlops_assets.core.line import Line
 from mlops_assets.core.orchestration import LINE_TAG
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.rollout_verdict import TITLES
 from mlops_assets.lifecycle.monitoring.rollout_chart import chart_png
 from mlops_assets.lifecycle.monitoring.watched import RolloutState

@@ -18,7 +18,7 @@ from mlops_assets.components.settling import judge_again, set_aside_failed
 from mlops_assets.core.errors import UsageError
 from mlops_assets.core.line import Line
 from mlops_assets.core.orchestration import chain_job
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.holding import ended
 
 OPENING_SECONDS = 120.0

@@ -24,7 +24,9 @@ from mlops_assets.components.triggers import trigger_sensor
 from mlops_assets.core.errors import PlatformError, Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.orchestration import LINE_TAG, PARTITION_TAG, STAGE_TAG
-from mlops_assets.core.ports import Alert, InboxSource, Platform, Upload
+from mlops_assets.core.ports.intake import InboxSource, Upload
+from mlops_assets.core.ports.mirrors import Alert
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Decision, ValidatedData
 from mlops_assets.lifecycle.holding import ended
 from mlops_assets.lifecycle.intake.ingest import ingest

@@ -6,7 +6,7 @@ import dagster as dg
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.orchestration import LINE_TAG
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.collection.triggering import trigger
 
 

@@ -11,7 +11,7 @@ import psutil
 from dagster import DagsterRunStatus
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 
 WORKER_TAG = "mlops/worker"
 UNSIGNED = timedelta(minutes=10)  # a run signs as soon as its first asset begins

@@ -5,7 +5,7 @@ import functools
 import dagster as dg
 
 from mlops_assets import wiring
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 
 _platform = functools.cache(wiring.platform)
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 from mlops_assets.core.digests import sha256_bytes
 from mlops_assets.core.errors import Corrupt
-from mlops_assets.core.ports import Alert, LedgerEntry, Platform
+from mlops_assets.core.ports.accountability import LedgerEntry
+from mlops_assets.core.ports.mirrors import Alert
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Decision, DeployedVersion
 from mlops_assets.lifecycle.decide.binding import RESTORE, disagreement
 from mlops_assets.lifecycle.deployment.publishing import PLATFORM

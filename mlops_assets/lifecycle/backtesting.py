@@ -16,7 +16,8 @@ from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.errors import PlatformError
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records import Check, Decision, Evidence, Item, Origin, Record, ValidatedData, Verdict
 from mlops_assets.core.statistics import Scores, compare_all
 from mlops_assets.lifecycle.decide.recorded import analyst_reply, stored_policy

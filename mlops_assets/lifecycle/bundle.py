@@ -5,7 +5,7 @@ import uuid
 from pathlib import Path
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import ASSETS, AssetRecord, CandidateModel, Decision, EvalReport, RawBatch, ValidatedData
 
 README = """\

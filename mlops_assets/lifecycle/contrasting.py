@@ -28,7 +28,8 @@ from mlops_assets.core.errors import ConfigError, NotFound, Unavailable
 from mlops_assets.core.events import Correction, Kind, Prediction, StoredEvent
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Challenger, Line
-from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records import Item
 from mlops_assets.lifecycle.evaluation.comparing import ScoredSet, comparisons
 from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset, evaluation_sets

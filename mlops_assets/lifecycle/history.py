@@ -8,7 +8,8 @@ from pydantic import JsonValue
 
 from mlops_assets.core.dataset import ITEMS, read_items
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Batch, Platform
+from mlops_assets.core.ports.intake import Batch
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import (
     AssetRecord,
     CandidateModel,

@@ -4,7 +4,8 @@ import uuid
 from contextlib import AbstractContextManager
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Version
 
 WAIT_SECONDS = 60.0
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from mlops_assets.core.digests import sha256_bytes
 from mlops_assets.core.errors import UsageError
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import AccessRole, ApiKey
 
 PREFIX = "mlops_"

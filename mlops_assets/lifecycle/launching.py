@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pydantic import JsonValue
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Batch, Platform, Sensor
+from mlops_assets.core.ports.execution import Sensor
+from mlops_assets.core.ports.intake import Batch
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.collection.triggering import Why, trigger
 
 LOST_AFTER = timedelta(minutes=10)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 
 
 def progress_file(platform: Platform, line: str, batch_id: str) -> Path:

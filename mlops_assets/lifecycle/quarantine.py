@@ -10,7 +10,8 @@ from pathlib import Path
 from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Alert, Platform
+from mlops_assets.core.ports.mirrors import Alert
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import DeploymentStatus, Quarantined, RawBatch
 from mlops_assets.lifecycle.bundle import write_bundle
 from mlops_assets.lifecycle.failpoints import failpoint

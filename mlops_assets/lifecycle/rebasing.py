@@ -14,7 +14,10 @@ from pydantic import JsonValue
 
 from mlops_assets.core.errors import Corrupt, NotFound, Refused, TaskFailed
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Alert, LedgerEntry, Platform, Pointer, Role, Version
+from mlops_assets.core.ports.accountability import LedgerEntry
+from mlops_assets.core.ports.mirrors import Alert
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer, Role, Version
 from mlops_assets.core.records import Comparison, EvalReport, Record
 from mlops_assets.core.tasks import ExportTask
 from mlops_assets.lifecycle.deployment.guarding import require_idle

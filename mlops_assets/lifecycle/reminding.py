@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 
 from mlops_assets.core.errors import Busy, Refused, Stale
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Alert, Platform, Review
+from mlops_assets.core.ports.accountability import Review
+from mlops_assets.core.ports.mirrors import Alert
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.decide.answering import POLICY, answer, expire
 from mlops_assets.lifecycle.decide.failing import alert_text
 from mlops_assets.lifecycle.decide.questions import Question, question

@@ -12,7 +12,7 @@ from fastapi.params import Form
 from fastapi.routing import APIRoute
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import ServedVersion
 from mlops_assets.serving import openapi
 from mlops_assets.serving.door.access import Keyring

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Decision, ReviewAnswer
 from mlops_assets.core.serving import Strategy
 from mlops_assets.lifecycle import decide

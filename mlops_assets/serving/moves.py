@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mlops_assets.core.errors import NotFound, Stale
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import AccessRole, Strategy
 from mlops_assets.lifecycle.deployment import rollout
 from mlops_assets.lifecycle.deployment.moving import last_move

@@ -15,7 +15,7 @@ from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.leases import SqlLeases
 from mlops_assets.adapters.database.outbox import Outbox
 from mlops_assets.adapters.database.tables import outbox
-from mlops_assets.core.ports import Alert
+from mlops_assets.core.ports.mirrors import Alert
 from mlops_assets_tests.adapters.processes import race
 
 SEND = """

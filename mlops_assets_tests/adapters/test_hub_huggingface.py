@@ -7,7 +7,7 @@ import pytest
 from mlops_assets.adapters.hub_huggingface import HuggingFaceHub
 from mlops_assets.core.errors import Corrupt, PlatformError, Refused, Unavailable
 from mlops_assets.core.line import Hub
-from mlops_assets.core.ports import Publication
+from mlops_assets.core.ports.mirrors import Publication
 from mlops_assets_tests.hub_server import TOKEN, HubServer, Repository, hub
 
 __all__ = ["hub"]

@@ -6,7 +6,7 @@ import pytest
 
 from mlops_assets.adapters.inbox_folder import InboxFolder
 from mlops_assets.core.digests import sha256_bytes, sha256_folder
-from mlops_assets.core.ports import InboxScan
+from mlops_assets.core.ports.intake import InboxScan
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from mlops_assets.adapters.artifact_store import FsspecStore
 from mlops_assets.adapters.serving_pointer import ServingPointer
 from mlops_assets.core.errors import NotFound
-from mlops_assets.core.ports import Pointer, Version
+from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.core.serving import Live
 from mlops_assets_tests.adapters.processes import race
 

@@ -16,7 +16,7 @@ from mlops_assets.adapters.mlflow_settings import quiet
 from mlops_assets.adapters.tracker_mlflow import MlflowTracker
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Margin, Policy
-from mlops_assets.core.ports import Pointer, Role, Version
+from mlops_assets.core.ports.releases import Pointer, Role, Version
 from mlops_assets.core.records import (
     CandidateModel,
     Comparison,

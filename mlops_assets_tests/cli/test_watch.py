@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mlops_assets import wiring
 from mlops_assets.core.line import Line, Release
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets_tests.cli.conftest import Shell
 from mlops_assets_tests.components.conftest import declare
 from mlops_assets_tests.lifecycle.traffic import Harm, Traffic

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from mlops_assets.core.dataset import write_items
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Item
 
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlops_assets.core.line import Line, Release
-from mlops_assets.core.ports import Platform, Pointer, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.core.serving import Live
 from mlops_assets.lifecycle.deployment import retention, rollout
 from mlops_assets.lifecycle.deployment.release import reconcile

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Human
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.reminding import remind
 from mlops_assets_tests.lifecycle.decide.evaluated import LINE, open_platform
 

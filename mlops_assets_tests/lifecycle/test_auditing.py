@@ -8,7 +8,7 @@ import pytest
 
 from mlops_assets.core.errors import Corrupt
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Evidence
 from mlops_assets.lifecycle.auditing import disagreements, report_broken_ledger
 from mlops_assets.lifecycle.decide import answer

@@ -7,7 +7,7 @@ import pytest
 
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Policy, SliceMargin
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.backtesting import Backtest, backtest
 from mlops_assets.lifecycle.decide import answer
 from mlops_assets.lifecycle.decide.replaying import Replayer, recorded_decisions

@@ -9,7 +9,7 @@ import pytest
 
 from mlops_assets.core.errors import Refused, Stale
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.decide import answer, decide
 from mlops_assets.lifecycle.deployment.release import reconcile, release, rollback

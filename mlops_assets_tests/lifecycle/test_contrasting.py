@@ -10,7 +10,7 @@ import pytest
 from mlops_assets.core.errors import NotFound, Unavailable
 from mlops_assets.core.events import Correction, Prediction
 from mlops_assets.core.line import Challenger, Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.contrasting import contrast, contrast_page
 from mlops_assets_tests.chat_server import Provider, provider
 from mlops_assets_tests.lifecycle.chain import open_light_line, run, submit

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import EvalReport
 from mlops_assets.lifecycle import frames
 from mlops_assets_tests.components.conftest import declare

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.core.dataset import write_items
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Item
 from mlops_assets.lifecycle.history import dataset_items, spread_items
 

@@ -9,7 +9,7 @@ import pytest
 
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.evaluation.examples import shown_items
 from mlops_assets.lifecycle.intake.ingest import ingest
 from mlops_assets.lifecycle.intake.validate import validate

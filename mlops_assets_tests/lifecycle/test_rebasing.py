@@ -7,7 +7,8 @@ import pytest
 
 from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records import EvalReport
 from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap
 from mlops_assets.lifecycle.evaluation.evaluate import evaluate

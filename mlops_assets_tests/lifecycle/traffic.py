@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from mlops_assets.core.events import Correction, Event, Feedback, Prediction, new_event_id
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Pointer
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer
 from mlops_assets.lifecycle.monitoring.watching import Looked, look
 
 UNTIL_SECONDS = 30

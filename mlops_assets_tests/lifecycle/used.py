@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mlops_assets.core.events import Correction, Event, Prediction
 from mlops_assets.core.line import Collection, Line, Triggers
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.collection.collecting import collect
 from mlops_assets_tests.lines import Row, texts
 

@@ -16,7 +16,7 @@ import pytest
 
 from mlops_assets.adapters.dagster_graphql import DagsterGraphql
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import ACCESS, AccessRole, ServedVersion
 from mlops_assets.lifecycle import keys
 from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap

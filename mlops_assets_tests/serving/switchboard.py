@@ -1,7 +1,7 @@
 """An orchestrator in memory: it has the sensors of its lines, and notes what it is asked to launch."""
 
 from mlops_assets.core.errors import NotFound, Unavailable
-from mlops_assets.core.ports import Sensor
+from mlops_assets.core.ports.execution import Sensor
 
 NAMES = ("failure", "improve", "inbox", "trigger")
 

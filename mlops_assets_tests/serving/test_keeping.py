@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.core.events import Prediction
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.collection.keeping import kept_file
 from mlops_assets.serving.engine.frames import Blob
 from mlops_assets.serving.engine.recording import MOST_FILES_WAITING, Recorder, Seen

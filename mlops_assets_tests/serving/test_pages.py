@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.core.ports import LedgerEntry
+from mlops_assets.core.ports.accountability import LedgerEntry
 from mlops_assets.core.serving import Beat, HealthSample, ServedVersion, Signal
 from mlops_assets.lifecycle import pages as reports
 from mlops_assets.lifecycle.deployment import rollout

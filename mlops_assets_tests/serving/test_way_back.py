@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlops_assets.core.line import Line, Release
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.deployment.rollout import deploy
 from mlops_assets.lifecycle.monitoring.watching import look
 from mlops_assets.serving.engine.answering import Answer

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Role, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Role, Version
 from mlops_assets.core.serving import Rollout, Strategy
 from mlops_assets.families.baseline.counts import Counts, write
 from mlops_assets.lifecycle.deployment.publishing import arms

@@ -8,7 +8,7 @@ from sqlalchemy import exc
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.tables import batches
 from mlops_assets.core.errors import NotFound, Refused
-from mlops_assets.core.ports import Batch, Claim
+from mlops_assets.core.ports.intake import Batch, Claim
 
 SHOWN = 5
 

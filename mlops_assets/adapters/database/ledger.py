@@ -15,7 +15,7 @@ from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.tables import ledger, ledger_head
 from mlops_assets.core.digests import canonical_json, sha256_json
 from mlops_assets.core.errors import Corrupt
-from mlops_assets.core.ports import LedgerEntry
+from mlops_assets.core.ports.accountability import LedgerEntry
 
 GENESIS = "0" * 64
 HEAD_ID = 1

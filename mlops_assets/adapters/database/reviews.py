@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.tables import reviews
 from mlops_assets.core.errors import NotFound, Refused
-from mlops_assets.core.ports import Review
+from mlops_assets.core.ports.accountability import Review
 from mlops_assets.core.records import ReviewAnswer
 
 

@@ -10,7 +10,7 @@ from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.tables import pointers, versions
 from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.errors import NotFound, Refused, Stale
-from mlops_assets.core.ports import Pointer, Role, Version
+from mlops_assets.core.ports.releases import Pointer, Role, Version
 from mlops_assets.core.serving import Rollout
 
 

@@ -6,7 +6,7 @@ import dagster as dg
 
 from mlops_assets.components import launches
 from mlops_assets.components.workers import fail_lost_runs
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import auditing
 from mlops_assets.lifecycle.collection import collecting
 from mlops_assets.lifecycle.deployment import release, retention

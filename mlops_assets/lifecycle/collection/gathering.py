@@ -15,7 +15,9 @@ from pydantic import JsonValue
 
 from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Batch, LedgerEntry, Platform
+from mlops_assets.core.ports.accountability import LedgerEntry
+from mlops_assets.core.ports.intake import Batch
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.collection.learnable import Example, Learnable, learnable
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.intake.ingest import ingest

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from mlops_assets.core.events import Prediction
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 
 KEPT = "kept"
 _NAME = re.compile(r"\d{4}-\d\d-\d\d/[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.events import Correction, Feedback, Prediction, Reported, StoredEvent, Usage
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.rows import LONGEST_LINE
 from mlops_assets.lifecycle.collection.keeping import kept_file, was_kept
 

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from mlops_assets.core.events import Kind, Prediction
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Batch, Platform
+from mlops_assets.core.ports.intake import Batch
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Record
 from mlops_assets.lifecycle.collection.gathering import cursor, gather, hold, last_gathering, unfinished
 from mlops_assets.lifecycle.collection.learnable import Learnable, learnable

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.errors import Corrupt, NotFound, Stale
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Alert, Platform, Review
+from mlops_assets.core.ports.accountability import Review
+from mlops_assets.core.ports.mirrors import Alert
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Decision, EvalReport, Evidence, Exchange, ReviewAnswer
 from mlops_assets.lifecycle.decide import agent
 from mlops_assets.lifecycle.decide.binding import entry_body

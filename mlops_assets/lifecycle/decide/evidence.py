@@ -4,7 +4,7 @@ from typing import cast
 
 from mlops_assets.core.errors import NotFound, Stale
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import (
     CandidateModel,
     EvalReport,

@@ -12,7 +12,7 @@ from typing import Literal
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Comparison, Decision, EvalReport, Evidence, Exchange, Scanned, SystemReport
 from mlops_assets.lifecycle.decide.gates import primary, sets_of
 from mlops_assets.lifecycle.decide.pseudonyms import shown

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Review
+from mlops_assets.core.ports.accountability import Review
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Decision, Quarantined
 from mlops_assets.lifecycle.holding import production, released
 

@@ -13,7 +13,8 @@ from mlops_assets.core.digests import sha256_file, sha256_json, tree_digest
 from mlops_assets.core.errors import Corrupt, NotFound
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.ports import ArtifactStore, Platform
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.storage import ArtifactStore
 from mlops_assets.core.records import AnalystReply, Decision, Record
 from mlops_assets.lifecycle.decide.rules import verdict
 from mlops_assets.lifecycle.decide.ruling import Ruling

@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue
 from mlops_assets.core.errors import NotFound, PlatformError
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Decision, Evidence, FailureAnalysis, Record, Verdict
 from mlops_assets.lifecycle.decide.failing import analyse
 from mlops_assets.lifecycle.decide.prompting import reworded

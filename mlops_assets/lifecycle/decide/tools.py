@@ -17,7 +17,7 @@ from mlops_assets.core.errors import NotFound, Stale, TaskFailed
 from mlops_assets.core.family import MetricSpec
 from mlops_assets.core.line import Line
 from mlops_assets.core.noise import training_noise
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import (
     CandidateModel,
     ClusterEffect,

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Pointer, Role, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer, Role, Version
 from mlops_assets.core.serving import Rollout, Strategy
 from mlops_assets.lifecycle.deployment.guarding import back_up, require_whole
 

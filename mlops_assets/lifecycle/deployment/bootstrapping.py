@@ -1,7 +1,8 @@
 """The first version of a line: its base model, released without a decision where the policy says so."""
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Role, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Role, Version
 from mlops_assets.lifecycle.deployment.moving import is_told, move, standing
 from mlops_assets.lifecycle.deployment.publishing import PLATFORM, mirror
 from mlops_assets.lifecycle.failpoints import failpoint

@@ -7,7 +7,8 @@ from typing import TypeVar
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records import CandidateModel, Comparison, Decision, EvalReport, Evidence, ValidatedData
 from mlops_assets.lifecycle.decide.gates import primary, sets_of
 from mlops_assets.lifecycle.decide.pseudonyms import plain, shown

@@ -18,7 +18,8 @@ from pydantic import JsonValue
 from mlops_assets.core.digests import folder_files, sha256_bytes, sha256_file
 from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records import AssetRecord, CandidateModel, Comparison, EvalReport, Record
 
 MAIN = "model"

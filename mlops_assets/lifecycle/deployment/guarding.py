@@ -2,7 +2,8 @@
 
 from mlops_assets.core.errors import Busy, Corrupt, NotFound, Refused, Stale
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Pointer, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.lifecycle.deployment.publishing import owed
 from mlops_assets.lifecycle.deployment.serving_history import fallback
 

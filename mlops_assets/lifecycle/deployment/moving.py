@@ -13,7 +13,9 @@ from pydantic import JsonValue
 
 from mlops_assets.core.errors import Corrupt, Stale
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import LedgerEntry, Platform, Pointer, Role
+from mlops_assets.core.ports.accountability import LedgerEntry
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer, Role
 from mlops_assets.core.serving import Rollout
 from mlops_assets.lifecycle.failpoints import failpoint
 

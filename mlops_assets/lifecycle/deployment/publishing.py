@@ -2,7 +2,10 @@
 
 from mlops_assets.core.errors import Busy, Corrupt, NotFound, PlatformError
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Alert, LedgerEntry, Platform, Pointer, Publication, Version
+from mlops_assets.core.ports.accountability import LedgerEntry
+from mlops_assets.core.ports.mirrors import Alert, Publication
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.core.records import Decision, DeployedVersion
 from mlops_assets.core.serving import ServedRole
 from mlops_assets.lifecycle.deployment.card import model_card

@@ -6,7 +6,8 @@ authoritative from its entry on; every later step is idempotent and is made agai
 
 from mlops_assets.core.errors import Busy, NotFound, PlatformError, Refused, Stale
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Pointer, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.core.records import CandidateModel, Decision, DeployedVersion
 from mlops_assets.lifecycle.decide import binding
 from mlops_assets.lifecycle.deployment.beginning import begin

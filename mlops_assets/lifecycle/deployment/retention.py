@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from mlops_assets.core.errors import Busy, PlatformError, Refused
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records import ASSETS, CandidateModel
 from mlops_assets.lifecycle.deployment.guarding import require_spare
 from mlops_assets.lifecycle.deployment.publishing import PLATFORM, tell

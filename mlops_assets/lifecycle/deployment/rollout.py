@@ -29,7 +29,9 @@ from pydantic import JsonValue
 
 from mlops_assets.core.errors import Refused, Stale
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Alert, Platform, Pointer, Version
+from mlops_assets.core.ports.mirrors import Alert
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.core.serving import Rollout, Strategy
 from mlops_assets.lifecycle.deployment.beginning import ROLES, begin, now_text, replaced
 from mlops_assets.lifecycle.deployment.guarding import (

@@ -10,7 +10,8 @@ from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.family import Family, ItemScore
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records import (
     CandidateModel,
     Comparison,

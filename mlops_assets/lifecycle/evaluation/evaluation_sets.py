@@ -10,7 +10,7 @@ import uuid
 from mlops_assets.core.digests import sha256_folder, sha256_json
 from mlops_assets.core.errors import ConfigError
 from mlops_assets.core.line import EvaluationSet, Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Finding, Origin, Record, SetKind
 from mlops_assets.lifecycle.intake.checking import Examined, examined
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import Field, JsonValue
 
 from mlops_assets.core.dataset import iterate_items
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import EvalReport, Item, Record
 
 LONGEST_TEXT = 400

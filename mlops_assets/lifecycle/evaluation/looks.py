@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import SetResult
 
 

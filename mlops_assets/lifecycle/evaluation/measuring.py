@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from mlops_assets.core.errors import TaskFailed
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records import CandidateModel, System, SystemReport
 from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset
 from mlops_assets.lifecycle.evaluation.predictions import Predicted, predict

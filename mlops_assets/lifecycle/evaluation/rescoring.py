@@ -6,7 +6,7 @@ What was measured with a clock (latency), trained for (seeds) or bought (reports
 from mlops_assets.core.family import ItemScore
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Evidence, Item, SetResult
 from mlops_assets.lifecycle.evaluation import comparing, confusing
 from mlops_assets.lifecycle.evaluation.comparing import ScoredSet

@@ -4,7 +4,8 @@ from typing import Literal
 
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records import EvalReport, Record, SetKind
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from mlops_assets.core.errors import TaskFailed
 from mlops_assets.core.family import Checked
 from mlops_assets.core.line import Limits, Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.tasks import CheckResult, CheckTask
 from mlops_assets.lifecycle.intake.archive import Unpacked, unpack
 

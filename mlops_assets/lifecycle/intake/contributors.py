@@ -15,7 +15,8 @@ from mlops_assets.core.dataset import merge, read_items
 from mlops_assets.core.errors import TaskFailed
 from mlops_assets.core.family import ItemScore, MetricSpec
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records import ContributorReport, Item, ValidatedData
 from mlops_assets.core.significance import holm
 from mlops_assets.lifecycle.evaluation.predictions import predict

@@ -12,7 +12,8 @@ from mlops_assets.core.dataset import item_input, read_items
 from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.errors import Unavailable
 from mlops_assets.core.line import Judge, Line
-from mlops_assets.core.ports import Judgement, Platform
+from mlops_assets.core.ports.language_models import Judgement
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Finding, Item
 from mlops_assets.lifecycle.training.split import sample
 

@@ -14,7 +14,8 @@ from mlops_assets.core.errors import Refused
 from mlops_assets.core.family import Checked, Leak
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import DataGates
-from mlops_assets.core.ports import Alert, Platform
+from mlops_assets.core.ports.mirrors import Alert
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Finding, Item, RawBatch, Severity, ValidatedData
 from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset, protected_sets
 from mlops_assets.lifecycle.failpoints import failpoint

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Batch, Platform
+from mlops_assets.core.ports.intake import Batch
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Item, Origin, SetKind, Severity
 from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.evaluation.evaluation_sets import evaluation_sets

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import EvalReport
 from mlops_assets.lifecycle import plots
 from mlops_assets.lifecycle.history import chains

@@ -11,7 +11,9 @@ from datetime import datetime
 from mlops_assets.core.errors import PlatformError, Refused
 from mlops_assets.core.health import over_limits
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Alert, Platform, Pointer
+from mlops_assets.core.ports.mirrors import Alert
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer
 from mlops_assets.core.serving import Rollout
 from mlops_assets.lifecycle.deployment import rollout as rollouts
 from mlops_assets.lifecycle.monitoring.watched import Watched, seconds, whole

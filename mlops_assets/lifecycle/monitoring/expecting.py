@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from mlops_assets.core.canary import Expected
 from mlops_assets.core.errors import Corrupt, NotFound
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records import EvalReport, System
 from mlops_assets.lifecycle.history import scored_items
 

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from mlops_assets.core.health import Gateways, assess
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Alert, Platform, Pointer
+from mlops_assets.core.ports.mirrors import Alert
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer
 from mlops_assets.core.serving import HealthSample
 from mlops_assets.lifecycle.monitoring.watched import Incident, Watched
 

@@ -14,7 +14,8 @@ from mlops_assets.core.errors import Stale
 from mlops_assets.core.events import Prediction, Scanned, utc
 from mlops_assets.core.health import over_limits
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Pointer
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer
 from mlops_assets.core.rollout_verdict import judge
 from mlops_assets.core.serving import HealthSample, Rollout
 from mlops_assets.lifecycle.deployment import rollout as rollouts

@@ -17,7 +17,8 @@ from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.errors import NotFound, Refused, TaskFailed
 from mlops_assets.core.family import Trained
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Version
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records import CandidateModel, Companion, Item, Record, ValidatedData
 from mlops_assets.core.tasks import TrainResult, TrainTask
 from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap

@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection
 
 from mlops_assets.core.errors import PlatformError
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.keys import EVERY_LINE
 from mlops_assets.serving.door.access import Caller
 from mlops_assets.serving.door.access_log import AccessLog

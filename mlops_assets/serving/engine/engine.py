@@ -18,7 +18,7 @@ from mlops_assets.core.errors import Busy, NotFound, PlatformError, Unavailable
 from mlops_assets.core.events import new_event_id
 from mlops_assets.core.family import Media
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import Beat, Live, ServedVersion
 from mlops_assets.serving.engine.answering import Answer, AskChallenger
 from mlops_assets.serving.engine.doubling import Doubling

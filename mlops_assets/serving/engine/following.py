@@ -12,7 +12,8 @@ from typing import Any
 
 from mlops_assets.core.errors import Corrupt
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Alert, Platform
+from mlops_assets.core.ports.mirrors import Alert
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.deployment.publishing import arms
 from mlops_assets.lifecycle.evaluation.judged import Judged, judged
 from mlops_assets.serving.engine.lines import ServedLine

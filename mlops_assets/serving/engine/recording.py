@@ -16,7 +16,7 @@ from pydantic import JsonValue, ValidationError
 
 from mlops_assets.core.events import Prediction
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.collection.keeping import keep
 from mlops_assets.serving.engine.frames import Blob
 

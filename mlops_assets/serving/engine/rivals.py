@@ -8,7 +8,7 @@ import orjson
 from pydantic import JsonValue
 
 from mlops_assets.core.line import Challenger, Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.contrasting import challenged
 from mlops_assets.serving.engine.answering import Doubled
 from mlops_assets.serving.engine.frames import Blob

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from pydantic import Field
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Batch, Platform, Pointer
+from mlops_assets.core.ports.intake import Batch
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer
 from mlops_assets.core.records import Decision, Record
 from mlops_assets.core.serving import Beat, HealthSample, Rollout
 from mlops_assets.lifecycle.decide.questions import questions

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Comparison, Decision, EvalReport, Record
 from mlops_assets.lifecycle.decide.answering import contributed
 from mlops_assets.lifecycle.decide.gates import primary, sets_of

@@ -11,7 +11,7 @@ from typing import Literal
 
 from mlops_assets.core.dataset import iterate_items
 from mlops_assets.core.errors import NotFound
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import EvalReport, Item, ItemChange, Record, ValidatedData
 from mlops_assets.lifecycle.evaluation.examples import shown
 from mlops_assets.lifecycle.history import spread_items

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from mlops_assets.core.ports import LedgerEntry, Platform
+from mlops_assets.core.ports.accountability import LedgerEntry
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Record
 from mlops_assets.lifecycle.pages import percent
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import Comparison, EvalReport, Record
 from mlops_assets.core.serving import Strategy
 from mlops_assets.lifecycle.deployment.serving_history import Served, fallback, history

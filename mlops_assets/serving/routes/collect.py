@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from mlops_assets.core.errors import Forbidden, NotFound, PlatformError, UsageError
 from mlops_assets.core.events import LARGEST_EVENT, Kind, Prediction, Receipt
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.collection.collecting import Prepared, prepare
 from mlops_assets.serving.door.access import Caller, requires
 from mlops_assets.serving.door.answers import CODES, answer_bytes, error_body, status_of

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from mlops_assets.core.health import ORDER
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import HealthSample, HealthStatus, Signal
 from mlops_assets.lifecycle.monitoring import watching
 from mlops_assets.lifecycle.monitoring.watched import WatchState

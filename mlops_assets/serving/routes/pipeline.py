@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Sensor
+from mlops_assets.core.ports.execution import Sensor
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import launching
 from mlops_assets.lifecycle.collection import triggering
 from mlops_assets.lifecycle.collection.triggering import Why

@@ -10,7 +10,9 @@ from pydantic import BaseModel, JsonValue
 from mlops_assets.core.errors import NotFound, Unavailable
 from mlops_assets.core.events import Kind
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform, Pointer, Sensor
+from mlops_assets.core.ports.execution import Sensor
+from mlops_assets.core.ports.platform import Platform
+from mlops_assets.core.ports.releases import Pointer
 from mlops_assets.core.serving import Beat, ServedVersion
 from mlops_assets.serving.asked import line_of, platform_of
 from mlops_assets.serving.door.access import Caller, requires

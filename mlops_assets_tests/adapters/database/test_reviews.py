@@ -3,7 +3,7 @@ import pytest
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.reviews import SqlReviews
 from mlops_assets.core.errors import NotFound, Refused
-from mlops_assets.core.ports import Review
+from mlops_assets.core.ports.accountability import Review
 from mlops_assets.core.records import ReviewAnswer
 from mlops_assets_tests.adapters.processes import race
 

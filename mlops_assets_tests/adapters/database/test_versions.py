@@ -3,7 +3,7 @@ import pytest
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.versions import SqlVersions
 from mlops_assets.core.errors import NotFound, Stale
-from mlops_assets.core.ports import Pointer
+from mlops_assets.core.ports.releases import Pointer
 from mlops_assets_tests.adapters.processes import race
 
 MOVE = """

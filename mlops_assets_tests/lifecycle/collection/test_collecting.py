@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlops_assets.core.events import Prediction
 from mlops_assets.core.line import Collection, Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.collection.collecting import collect, collect_file, prepare, retention
 from mlops_assets_tests.lines import baseline_line
 

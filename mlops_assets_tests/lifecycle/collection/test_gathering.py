@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mlops_assets import wiring
 from mlops_assets.core.events import Feedback
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.collection.gathering import MANIFEST, cursor, gather
 from mlops_assets.lifecycle.collection.triggering import trigger
 from mlops_assets.lifecycle.failpoints import VARIABLE

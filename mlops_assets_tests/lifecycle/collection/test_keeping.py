@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from mlops_assets.core.events import Correction, Prediction
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.collection.collecting import retention
 from mlops_assets.lifecycle.collection.gathering import MANIFEST, gather
 from mlops_assets.lifecycle.collection.keeping import keep, kept_file

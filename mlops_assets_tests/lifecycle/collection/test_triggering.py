@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlops_assets.core.events import Event, Feedback, Usage
 from mlops_assets.core.line import Line, Triggers
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.collection.collecting import retention
 from mlops_assets.lifecycle.collection.learnable import learnable
 from mlops_assets.lifecycle.collection.triggering import Condition, Why, trigger, why

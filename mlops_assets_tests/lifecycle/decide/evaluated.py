@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlops_assets.core.line import EvaluationSet, Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import CandidateModel, EvalReport, Evidence, RawBatch, ValidatedData
 from mlops_assets.lifecycle.evaluation.looks import record_looks
 from mlops_assets_tests.lifecycle.decide.evidences import POLICY

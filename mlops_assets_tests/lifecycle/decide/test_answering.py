@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from mlops_assets.core.errors import Refused, Stale
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import ContributorReport, Decision, Quarantined, RawBatch, ReviewAnswer
 from mlops_assets.lifecycle.decide import answer, decide
 from mlops_assets.lifecycle.decide.questions import question, questions

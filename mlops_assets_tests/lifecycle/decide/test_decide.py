@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.core.errors import NotFound, Refused, Stale
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import ReviewAnswer
 from mlops_assets.lifecycle.decide import answer, decide
 from mlops_assets_tests.lifecycle.decide.evaluated import LINE, open_platform, put_evaluated, serve

@@ -12,7 +12,7 @@ import pytest
 
 from mlops_assets.core.errors import Corrupt, Stale
 from mlops_assets.core.line import EvaluationSet, Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import CandidateModel, Decision, Evidence
 from mlops_assets.lifecycle.decide import answer, decide
 from mlops_assets.lifecycle.deployment.release import release

@@ -10,7 +10,7 @@ import pytest
 
 from mlops_assets.adapters.hub_huggingface import HuggingFaceHub
 from mlops_assets.core.line import Hub, Line, Release
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import auditing, status
 from mlops_assets.lifecycle.deployment.release import reconcile, release, rollback
 from mlops_assets.lifecycle.deployment.rollout import promote

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mlops_assets import wiring
 from mlops_assets.core.errors import Busy, Corrupt, NotFound, PlatformError, Refused, Stale
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import Beat, ServedVersion
 from mlops_assets.lifecycle import auditing
 from mlops_assets.lifecycle.deployment import serving_history

@@ -6,7 +6,7 @@ import pytest
 from mlops_assets.core.dataset import read_items
 from mlops_assets.core.errors import ConfigError
 from mlops_assets.core.line import EvaluationSet, Line, Suite
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.evaluation.evaluation_sets import evaluation_sets
 from mlops_assets_tests.lines import GOLDEN_ITEMS, GOLDEN_USERS, baseline_line, texts, write_rows
 

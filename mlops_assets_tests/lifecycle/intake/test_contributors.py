@@ -10,7 +10,7 @@ from mlops_assets.core.dataset import read_items
 from mlops_assets.core.family import ItemScore, MetricSpec
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import DataGates
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records import ContributorReport, EvalReport, Finding, Item, ValidatedData
 from mlops_assets.lifecycle.evaluation.evaluate import evaluate
 from mlops_assets.lifecycle.holding import production

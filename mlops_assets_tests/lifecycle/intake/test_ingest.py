@@ -9,7 +9,7 @@ import pytest
 from mlops_assets.core.digests import sha256_file, sha256_folder
 from mlops_assets.core.errors import Corrupt, NotFound, Refused
 from mlops_assets.core.line import Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.intake.ingest import ingest, raw_batch
 from mlops_assets_tests.lines import baseline_line, good_batch, small_batch
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.core.line import Line, Monitoring, Release
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import Beat, ServedVersion
 from mlops_assets.lifecycle.deployment.rollout import deploy
 from mlops_assets.lifecycle.monitoring.watching import forget, healths, look, state

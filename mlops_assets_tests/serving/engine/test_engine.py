@@ -20,7 +20,7 @@ import pytest
 from mlops_assets.core.errors import Busy, Unavailable
 from mlops_assets.core.events import Prediction
 from mlops_assets.core.line import Challenger, Collection, Line, Serving
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.serving.engine.answering import Answer
 from mlops_assets.serving.engine.engine import Engine
 from mlops_assets_tests.lifecycle.chain import open_light_line, run, submit

@@ -12,7 +12,7 @@ import pytest
 from mlops_assets.core.errors import Unavailable
 from mlops_assets.core.events import Event, Prediction, Receipt, new_event_id
 from mlops_assets.core.line import Collection, Line
-from mlops_assets.core.ports import Platform
+from mlops_assets.core.ports.platform import Platform
 from mlops_assets.serving.engine.recording import Recorder, Seen
 from mlops_assets_tests.lines import baseline_line
 from mlops_assets_tests.serving.versions import SECONDS
