@@ -47,7 +47,8 @@ from mlops_assets.core.digests import sha256_bytes
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Analyst, Gates, Inquiry, Margin, Policy
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Comparison, EvalReport, Evidence, ReviewAnswer, SystemReport, Verdict
+from mlops_assets.core.records.decision import Evidence, ReviewAnswer, Verdict
+from mlops_assets.core.records.evaluation import Comparison, EvalReport, SystemReport
 from mlops_assets.lifecycle.decide import answer, decide, rules
 from mlops_assets.lifecycle.decide.evidence import gather
 from mlops_assets.lifecycle.decide.hearing import CAUTION

@@ -20,7 +20,7 @@ from typing import Any
 from alternate import alternate, show
 
 from mlops_assets.core.dataset import read_items
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.speech import FAMILY
 from mlops_assets.families.speech.blas import blas, pin_threads
 from mlops_assets.families.speech.config import Config

@@ -30,7 +30,7 @@ from alternate import show
 from mlops_assets import wiring
 from mlops_assets.core.dataset import read_items
 from mlops_assets.core.line import Line
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 
 ROOT = Path(__file__).parents[1]
 GOOD = {

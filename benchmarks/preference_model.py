@@ -19,7 +19,7 @@ import numpy as np
 from alternate import show
 
 from mlops_assets.core.dataset import read_items, write_items
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.preference import FAMILY
 from mlops_assets.families.preference.config import Config
 

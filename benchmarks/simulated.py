@@ -17,7 +17,8 @@ from pydantic import JsonValue
 
 from mlops_assets.core.classification import classification_metrics, classification_scores
 from mlops_assets.core.family import ItemScore, MetricSpec
-from mlops_assets.core.records import Item, SetKind, System
+from mlops_assets.core.records.data import Item
+from mlops_assets.core.records.evaluation import SetKind, System
 from mlops_assets.lifecycle.evaluation.comparing import ScoredSet
 
 Scores = Sequence[Mapping[str, ItemScore]]

@@ -23,7 +23,7 @@ from alternate import show
 
 from mlops_assets.core.dataset import read_items, write_items
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import Comparison, System
+from mlops_assets.core.records.evaluation import Comparison, System
 from mlops_assets.families.text import FAMILY
 from mlops_assets.families.text.config import Config
 from mlops_assets.lifecycle.evaluation.comparing import ScoredSet, comparisons

@@ -25,7 +25,7 @@ from mlops_assets.core.dataset import item_input, iterate_items, read_items
 from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.errors import ConfigError, MissingExtra, PlatformError
 from mlops_assets.core.family import Family, Predictor, Progress, Report
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.core.tasks import (
     OPERATOR_EXIT,
     TASK,

@@ -19,7 +19,9 @@ from mlops_assets.core.family import Progress
 from mlops_assets.core.line import Limits, Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer, Version
-from mlops_assets.core.records import CandidateModel, Decision, EvalReport
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.evaluation import EvalReport
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.core.tasks import Task, TaskResult
 
 

@@ -7,7 +7,8 @@ from types import ModuleType
 import pytest
 
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import Comparison, Evidence
+from mlops_assets.core.records.decision import Evidence
+from mlops_assets.core.records.evaluation import Comparison
 from mlops_assets.lifecycle.decide import rules
 from mlops_assets.lifecycle.decide.ruling import Ruling
 

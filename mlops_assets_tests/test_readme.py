@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from mlops_assets.cli.main import app
 from mlops_assets.core.line import Line
-from mlops_assets.core.records import ASSETS
+from mlops_assets.core.records.chain import ASSETS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -15,7 +15,8 @@ from mlops_assets.core.dataset import write_items
 from mlops_assets.core.errors import ConfigError
 from mlops_assets.core.family import Progress
 from mlops_assets.core.line import Limits
-from mlops_assets.core.records import Item, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.data import Item
 from mlops_assets.core.tasks import (
     OPERATOR_EXIT,
     TASK_RESULT,

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from mlops_assets.adapters.chat_langchain import ask, chat_model, read
 from mlops_assets.core.errors import PlatformError
 from mlops_assets.core.policy import Analyst
-from mlops_assets.core.records import AnalystReply, Exchange
+from mlops_assets.core.records.decision import AnalystReply, Exchange
 
 WHAT = "The analyst"
 ANSWER_CHARACTERS = 20_000

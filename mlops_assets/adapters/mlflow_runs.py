@@ -7,7 +7,9 @@ from typing import Any
 
 from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import CandidateModel, Comparison, Decision, EvalReport
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.evaluation import Comparison, EvalReport
+from mlops_assets.core.records.training import CandidateModel
 
 KEY = "mlops.key"
 DIGEST_CHARACTERS = 36  # the longest dataset digest MLflow takes; the source holds all of it

@@ -23,7 +23,9 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports.execution import Leases
 from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.core.ports.storage import ArtifactStore
-from mlops_assets.core.records import CandidateModel, Decision, EvalReport
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.evaluation import EvalReport
+from mlops_assets.core.records.training import CandidateModel
 
 KIND = "tracker"
 LEASE = "tracker"

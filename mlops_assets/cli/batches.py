@@ -12,7 +12,7 @@ from mlops_assets.cli.context import BatchId, LineName, actor, batch_id, line, p
 from mlops_assets.cli.output import Exit, Json, answer, console, table
 from mlops_assets.core.errors import NotFound, UsageError
 from mlops_assets.core.line import Line
-from mlops_assets.core.records import ASSETS
+from mlops_assets.core.records.chain import ASSETS
 from mlops_assets.lifecycle import status as lifecycle_status
 from mlops_assets.lifecycle.decide.questions import questions
 from mlops_assets.lifecycle.intake import ingest

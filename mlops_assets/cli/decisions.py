@@ -8,7 +8,7 @@ from rich.console import Console
 from mlops_assets.cli.context import line, platform
 from mlops_assets.cli.output import Exit, Json, answer, table
 from mlops_assets.core.errors import NotFound, UsageError
-from mlops_assets.core.records import Decision
+from mlops_assets.core.records.decision import Decision
 from mlops_assets.lifecycle.decide.replaying import Replay, Replayer, find_decision, recorded_decisions
 
 SHOWN = 20

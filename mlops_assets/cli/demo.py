@@ -23,7 +23,8 @@ from mlops_assets.cli.output import Exit, Json, answer, console, readers, table
 from mlops_assets.cli.samples import Sample, read_samples, with_samples
 from mlops_assets.core.errors import ConfigError, MissingExtra
 from mlops_assets.core.line import Line
-from mlops_assets.core.records import Decision, ReviewAnswer, ValidatedData
+from mlops_assets.core.records.data import ValidatedData
+from mlops_assets.core.records.decision import Decision, ReviewAnswer
 from mlops_assets.lifecycle import decide, status
 from mlops_assets.lifecycle.intake import ingest
 

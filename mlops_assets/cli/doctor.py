@@ -14,7 +14,7 @@ from mlops_assets.cli.output import Exit, Json, answer, table
 from mlops_assets.core.errors import PlatformError, Unavailable
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.lifecycle.auditing import disagreements
 
 FREE_GB = 5

@@ -29,7 +29,7 @@ from mlops_assets.cli.output import console, table
 from mlops_assets.core.dataset import item_input, read_items
 from mlops_assets.core.errors import NotFound, PlatformError
 from mlops_assets.core.line import Line
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.lifecycle import keys
 from mlops_assets.lifecycle.deployment import release, rollout
 from mlops_assets.lifecycle.evaluation.evaluation_sets import evaluation_sets

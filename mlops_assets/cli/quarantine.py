@@ -7,7 +7,7 @@ import typer
 from mlops_assets.cli.context import BatchId, LineName, actor, batch_id, line, platform
 from mlops_assets.cli.output import Json, answer, table
 from mlops_assets.core.errors import NotFound
-from mlops_assets.core.records import Quarantined
+from mlops_assets.core.records.outcome import Quarantined
 from mlops_assets.lifecycle import quarantine
 
 app = typer.Typer(no_args_is_help=True, help="Batches and candidates set aside for a person.")

@@ -12,7 +12,7 @@ from mlops_assets.cli.context import actor, line, platform
 from mlops_assets.cli.output import Json, answer, table
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.ports.accountability import Review
-from mlops_assets.core.records import ReviewAnswer
+from mlops_assets.core.records.decision import ReviewAnswer
 from mlops_assets.lifecycle import decide, status
 from mlops_assets.lifecycle.decide.page import write_decision_page
 from mlops_assets.lifecycle.decide.questions import document, question, questions, reminders

@@ -5,7 +5,7 @@ from typing import Any
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Comparison, EvalReport
+from mlops_assets.core.records.evaluation import Comparison, EvalReport
 
 BESIDE = ("base", "classical")
 

@@ -6,7 +6,7 @@ import typer
 
 from mlops_assets.cli.context import LineName, actor, line, platform
 from mlops_assets.cli.output import Json, answer, console, table
-from mlops_assets.core.records import AssetRecord
+from mlops_assets.core.records.base import AssetRecord
 from mlops_assets.lifecycle import rebasing, status
 from mlops_assets.lifecycle.deployment import release
 

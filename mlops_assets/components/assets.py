@@ -12,7 +12,8 @@ from mlops_assets.components.pipes import PipesCompute
 from mlops_assets.components.settling import released, set_aside
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import ASSETS, AssetRecord
+from mlops_assets.core.records.base import AssetRecord
+from mlops_assets.core.records.chain import ASSETS
 from mlops_assets.lifecycle.decide import decide
 from mlops_assets.lifecycle.evaluation.evaluate import evaluate
 from mlops_assets.lifecycle.intake.ingest import raw_batch

@@ -7,14 +7,12 @@ import dagster as dg
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import (
-    AssetRecord,
-    CandidateModel,
-    Decision,
-    DeployedVersion,
-    EvalReport,
-    ValidatedData,
-)
+from mlops_assets.core.records.base import AssetRecord
+from mlops_assets.core.records.data import ValidatedData
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.evaluation import EvalReport
+from mlops_assets.core.records.outcome import DeployedVersion
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle import status
 
 

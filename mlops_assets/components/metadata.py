@@ -11,19 +11,12 @@ import dagster as dg
 from mlops_assets.components.samples import samples
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import (
-    AssetRecord,
-    CandidateModel,
-    Comparison,
-    Decision,
-    DeployedVersion,
-    EvalReport,
-    Exchange,
-    ItemChange,
-    Quarantined,
-    RawBatch,
-    ValidatedData,
-)
+from mlops_assets.core.records.base import AssetRecord
+from mlops_assets.core.records.data import RawBatch, ValidatedData
+from mlops_assets.core.records.decision import Decision, Exchange
+from mlops_assets.core.records.evaluation import Comparison, EvalReport, ItemChange
+from mlops_assets.core.records.outcome import DeployedVersion, Quarantined
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.decide.page import write_decision_page
 from mlops_assets.lifecycle.evaluation.report import intervals_png, learning_curve_png

@@ -9,7 +9,7 @@ from mlops_assets.components.settling import released, set_aside
 from mlops_assets.core.errors import Busy, PlatformError
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Decision
+from mlops_assets.core.records.decision import Decision
 from mlops_assets.lifecycle.decide import decide
 from mlops_assets.lifecycle.evaluation.evaluate import evaluate
 from mlops_assets.lifecycle.holding import ended

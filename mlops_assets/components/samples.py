@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.core.dataset import iterate_items
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.lifecycle.evaluation.examples import shown
 
 SHOWN = 3

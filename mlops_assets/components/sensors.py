@@ -27,7 +27,8 @@ from mlops_assets.core.orchestration import LINE_TAG, PARTITION_TAG, STAGE_TAG
 from mlops_assets.core.ports.intake import InboxSource, Upload
 from mlops_assets.core.ports.mirrors import Alert
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Decision, ValidatedData
+from mlops_assets.core.records.data import ValidatedData
+from mlops_assets.core.records.decision import Decision
 from mlops_assets.lifecycle.holding import ended
 from mlops_assets.lifecycle.intake.ingest import ingest
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from mlops_assets.components.failures import Failure
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Decision, DeployedVersion, Quarantined, ValidatedData
+from mlops_assets.core.records.data import ValidatedData
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.outcome import DeployedVersion, Quarantined
 from mlops_assets.lifecycle.decide.failing import alert_text
 from mlops_assets.lifecycle.deployment.release import release
 from mlops_assets.lifecycle.quarantine import quarantine

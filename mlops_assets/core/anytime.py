@@ -30,7 +30,7 @@ from pydantic import Field
 from scipy.optimize import root_scalar
 from scipy.special import roots_jacobi
 
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 
 PRIOR = (5, 3)  # of the attributable fraction
 NODES = 32

@@ -15,7 +15,7 @@ from pydantic import Field
 from mlops_assets.core import anytime, latencies
 from mlops_assets.core.anytime import Evidence, Gathering, joined
 from mlops_assets.core.label_mix import CERTAIN, LabelMix, Labels
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 
 Signal = Literal["errors", "latency_p95", "latency_p99", "agreement", "class_mix", "corrections"]
 ALPHA: Mapping[Signal, float] = {

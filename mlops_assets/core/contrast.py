@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from mlops_assets.core.records import Origin, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.data import Origin
 
 
 class Rival(Record):

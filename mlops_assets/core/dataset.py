@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 
 ITEMS = "items.jsonl"
 

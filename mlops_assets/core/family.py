@@ -15,7 +15,9 @@ from typing import Literal, Protocol, runtime_checkable
 from pydantic import BaseModel, Field, JsonValue
 
 from mlops_assets.core.events import Reported
-from mlops_assets.core.records import Check, CurvePoint, Finding, Item, Origin, Record
+from mlops_assets.core.records.base import Check, Record
+from mlops_assets.core.records.data import Finding, Item, Origin
+from mlops_assets.core.records.training import CurvePoint
 
 Media = Literal["json", "audio", "image"]
 """What a predictor is given: a JSON value, or the path of a file of that kind (content types audio/*, image/*)."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlops_assets.core.records import Finding, Severity
+from mlops_assets.core.records.data import Finding, Severity
 
 TEXT_LIMIT = 160
 

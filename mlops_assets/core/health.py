@@ -17,7 +17,7 @@ from pydantic import Field
 
 from mlops_assets.core import latencies
 from mlops_assets.core.line import Monitoring
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.core.serving import HealthSample, HealthStatus, Signal
 
 WEIGHTS = {"connection": 0.4, "errors": 0.4, "latency": 0.2}

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from mlops_assets.core import anytime
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 
 FIRST = 50  # labelled answers of the stable arm after which its shares are taken, and taken anew
 CERTAIN = 0.95  # a larger share than that is no evidence of anything

@@ -6,7 +6,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import Origin, SetKind, SuiteType
+from mlops_assets.core.records.data import Origin
+from mlops_assets.core.records.evaluation import SetKind, SuiteType
 from mlops_assets.core.serving import Strategy
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt
 
 from mlops_assets.core.digests import canonical_json, sha256_json
-from mlops_assets.core.records import SetKind
+from mlops_assets.core.records.evaluation import SetKind
 
 
 class _Model(BaseModel):

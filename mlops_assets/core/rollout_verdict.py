@@ -7,7 +7,7 @@ from pydantic import Field
 from mlops_assets.core import canary
 from mlops_assets.core.canary import Signal, Trial
 from mlops_assets.core.line import Release
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.core.serving import CanaryVerdict
 
 TITLES: dict[Signal, str] = {

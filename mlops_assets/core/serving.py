@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 
 Strategy = Literal["replace", "blue_green", "canary"]
 ServedRole = Literal["production", "canary", "candidate", "previous"]

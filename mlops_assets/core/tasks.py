@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, TypeAdapter
 
 from mlops_assets.core.family import Checked, Trained
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 
 
 class CheckTask(Record):

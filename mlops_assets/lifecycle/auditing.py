@@ -11,7 +11,8 @@ from mlops_assets.core.errors import Corrupt
 from mlops_assets.core.ports.accountability import LedgerEntry
 from mlops_assets.core.ports.mirrors import Alert
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Decision, DeployedVersion
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.outcome import DeployedVersion
 from mlops_assets.lifecycle.decide.binding import RESTORE, disagreement
 from mlops_assets.lifecycle.deployment.publishing import PLATFORM
 

@@ -18,7 +18,9 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import Check, Decision, Evidence, Item, Origin, Record, ValidatedData, Verdict
+from mlops_assets.core.records.base import Check, Record
+from mlops_assets.core.records.data import Item, Origin, ValidatedData
+from mlops_assets.core.records.decision import Decision, Evidence, Verdict
 from mlops_assets.core.statistics import Scores, compare_all
 from mlops_assets.lifecycle.decide.recorded import analyst_reply, stored_policy
 from mlops_assets.lifecycle.decide.replaying import recorded_decisions

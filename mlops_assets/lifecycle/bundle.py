@@ -6,7 +6,12 @@ from pathlib import Path
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import ASSETS, AssetRecord, CandidateModel, Decision, EvalReport, RawBatch, ValidatedData
+from mlops_assets.core.records.base import AssetRecord
+from mlops_assets.core.records.chain import ASSETS
+from mlops_assets.core.records.data import RawBatch, ValidatedData
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.evaluation import EvalReport
+from mlops_assets.core.records.training import CandidateModel
 
 README = """\
 Batch {batch} of the line {line} was set aside ({code}).

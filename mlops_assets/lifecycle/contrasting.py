@@ -30,7 +30,7 @@ from mlops_assets.core.family import Family
 from mlops_assets.core.line import Challenger, Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.lifecycle.evaluation.comparing import ScoredSet, comparisons
 from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset, evaluation_sets
 from mlops_assets.lifecycle.evaluation.predictions import predict

@@ -10,20 +10,12 @@ from mlops_assets.core.dataset import ITEMS, read_items
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.intake import Batch
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import (
-    AssetRecord,
-    CandidateModel,
-    Decision,
-    DeployedVersion,
-    EvalReport,
-    Finding,
-    Item,
-    Quarantined,
-    Record,
-    SetResult,
-    System,
-    ValidatedData,
-)
+from mlops_assets.core.records.base import AssetRecord, Record
+from mlops_assets.core.records.data import Finding, Item, ValidatedData
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.evaluation import EvalReport, SetResult, System
+from mlops_assets.core.records.outcome import DeployedVersion, Quarantined
+from mlops_assets.core.records.training import CandidateModel
 
 Kind = TypeVar("Kind", bound=AssetRecord)
 

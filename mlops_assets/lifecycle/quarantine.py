@@ -12,7 +12,8 @@ from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.mirrors import Alert
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import DeploymentStatus, Quarantined, RawBatch
+from mlops_assets.core.records.data import RawBatch
+from mlops_assets.core.records.outcome import DeploymentStatus, Quarantined
 from mlops_assets.lifecycle.bundle import write_bundle
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.intake.archive import unpack

@@ -18,7 +18,8 @@ from mlops_assets.core.ports.accountability import LedgerEntry
 from mlops_assets.core.ports.mirrors import Alert
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer, Role, Version
-from mlops_assets.core.records import Comparison, EvalReport, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.evaluation import Comparison, EvalReport
 from mlops_assets.core.tasks import ExportTask
 from mlops_assets.lifecycle.deployment.guarding import require_idle
 from mlops_assets.lifecycle.deployment.moving import move, standing

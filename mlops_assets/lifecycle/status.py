@@ -5,7 +5,9 @@ from typing import Any
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer, Version
-from mlops_assets.core.records import DeployedVersion, DeploymentStatus, EvalReport, ValidatedData
+from mlops_assets.core.records.data import ValidatedData
+from mlops_assets.core.records.evaluation import EvalReport
+from mlops_assets.core.records.outcome import DeployedVersion, DeploymentStatus
 from mlops_assets.lifecycle.deployment.guarding import was_released, was_rolled_back
 from mlops_assets.lifecycle.history import Chain, chain
 

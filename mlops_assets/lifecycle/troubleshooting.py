@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from mlops_assets.core.errors import NotFound, Unavailable
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 
 SILENT_AFTER = timedelta(minutes=2)
 

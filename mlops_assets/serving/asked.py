@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Decision, ReviewAnswer
+from mlops_assets.core.records.decision import Decision, ReviewAnswer
 from mlops_assets.core.serving import Strategy
 from mlops_assets.lifecycle import decide
 from mlops_assets.lifecycle.decide.pseudonyms import plain

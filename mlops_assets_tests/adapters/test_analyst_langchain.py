@@ -9,7 +9,7 @@ import pytest
 
 from mlops_assets.adapters.analyst_langchain import ANSWER_CHARACTERS, LangChainAnalyst
 from mlops_assets.core.policy import Analyst
-from mlops_assets.core.records import Exchange
+from mlops_assets.core.records.decision import Exchange
 from mlops_assets_tests.chat_server import Provider, provider
 
 __all__ = ["provider"]

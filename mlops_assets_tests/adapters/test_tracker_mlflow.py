@@ -17,17 +17,9 @@ from mlops_assets.adapters.tracker_mlflow import MlflowTracker
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Margin, Policy
 from mlops_assets.core.ports.releases import Pointer, Role, Version
-from mlops_assets.core.records import (
-    CandidateModel,
-    Comparison,
-    CurvePoint,
-    Decision,
-    EvalReport,
-    Evidence,
-    SetResult,
-    SystemReport,
-    Verdict,
-)
+from mlops_assets.core.records.decision import Decision, Evidence, Verdict
+from mlops_assets.core.records.evaluation import Comparison, EvalReport, SetResult, SystemReport
+from mlops_assets.core.records.training import CandidateModel, CurvePoint
 
 BATCH = "20260309-aaaaaaaaaaaa"
 DATASET = "d" * 64

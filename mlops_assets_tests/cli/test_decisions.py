@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mlops_assets import wiring
-from mlops_assets.core.records import Decision
+from mlops_assets.core.records.decision import Decision
 from mlops_assets.lifecycle.decide.replaying import recorded_decisions
 from mlops_assets_tests.cli.conftest import Shell
 from mlops_assets_tests.lifecycle.tampering import rewrite, tamper

@@ -11,7 +11,7 @@ from mlops_assets.adapters.mlflow_settings import quiet
 from mlops_assets.components.running import RunOutcome, open_instance, run_batch
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import AssetRecord
+from mlops_assets.core.records.base import AssetRecord
 from mlops_assets.lifecycle.intake.ingest import ingest
 from mlops_assets_tests.lines import BATCHES, baseline_line
 from mlops_assets_tests.platform_fixture import copied

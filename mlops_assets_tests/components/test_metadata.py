@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from mlops_assets.components.metadata import describe
-from mlops_assets.core.records import AssetRecord
+from mlops_assets.core.records.base import AssetRecord
 from mlops_assets_tests.lifecycle.chain import open_light_line, run, submit
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mlops_assets.components.order import catch_up
 from mlops_assets.core.errors import Busy
-from mlops_assets.core.records import Quarantined
+from mlops_assets.core.records.outcome import Quarantined
 from mlops_assets.lifecycle.intake.ingest import ingest
 from mlops_assets_tests.components.conftest import Site
 from mlops_assets_tests.lines import good_batch

@@ -9,7 +9,8 @@ import pytest
 from mlops_assets import wiring
 from mlops_assets.components.running import continue_batch, run_batch
 from mlops_assets.core.errors import UsageError
-from mlops_assets.core.records import Decision, DeployedVersion, Quarantined, ReviewAnswer
+from mlops_assets.core.records.decision import Decision, ReviewAnswer
+from mlops_assets.core.records.outcome import DeployedVersion, Quarantined
 from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.decide import answer
 from mlops_assets_tests.components.conftest import Site, make_site

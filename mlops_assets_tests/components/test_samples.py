@@ -7,7 +7,7 @@ from scipy.io import wavfile
 
 from mlops_assets.components.samples import samples
 from mlops_assets.core.dataset import write_items
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 
 
 def test_pictures_are_shown_with_labels_that_cannot_be_read_as_markdown(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from mlops_assets import wiring
 from mlops_assets.components.model_line import line_definitions
 from mlops_assets.components.running import open_instance, run_batch
 from mlops_assets.core.orchestration import LINE_TAG, chain_job
-from mlops_assets.core.records import Quarantined
+from mlops_assets.core.records.outcome import Quarantined
 from mlops_assets.lifecycle.deployment.rollout import deploy, rollback
 from mlops_assets.lifecycle.intake.validate import validate
 from mlops_assets_tests.components.conftest import Site

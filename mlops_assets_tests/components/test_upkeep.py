@@ -9,7 +9,8 @@ from mlops_assets import wiring
 from mlops_assets.components.running import open_instance, run_batch
 from mlops_assets.components.sensors import next_step
 from mlops_assets.core.policy import Human
-from mlops_assets.core.records import Decision, Quarantined
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.outcome import Quarantined
 from mlops_assets.defs.automation.upkeep import upkeep
 from mlops_assets_tests.components.conftest import Site, declare, make_site
 from mlops_assets_tests.lifecycle.tampering import tamper

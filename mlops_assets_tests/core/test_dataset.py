@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mlops_assets.core.dataset import item_input, merge, read_items, write_items
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 
 
 def _dataset(folder: Path, *names: str) -> Path:

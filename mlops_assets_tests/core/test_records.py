@@ -5,8 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mlops_assets.core.records import ASSETS, CurvePoint, Finding, Item, Quarantined
 from mlops_assets.core.records import __doc__ as chain
+from mlops_assets.core.records.chain import ASSETS
+from mlops_assets.core.records.data import Finding, Item
+from mlops_assets.core.records.outcome import Quarantined
+from mlops_assets.core.records.training import CurvePoint
 
 
 @given(

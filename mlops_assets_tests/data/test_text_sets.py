@@ -15,7 +15,7 @@ from mlops_assets.core.dataset import read_items
 from mlops_assets.core.digests import sha256_file, sha256_folder
 from mlops_assets.core.family import Checked
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.text import FAMILY
 
 ROOT = Path(__file__).parents[2]

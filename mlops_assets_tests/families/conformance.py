@@ -29,7 +29,7 @@ from mlops_assets.core.dataset import item_input, read_items
 from mlops_assets.core.digests import sha256_file, sha256_folder
 from mlops_assets.core.events import Correction, Feedback, Prediction, Reported
 from mlops_assets.core.family import Checked, Family, Progress, Trained
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets_tests.families import junk
 from mlops_assets_tests.families.examples import Example
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, JsonValue
 
 from mlops_assets import wiring
 from mlops_assets.core.family import Family
-from mlops_assets.core.records import Finding
+from mlops_assets.core.records.data import Finding
 from mlops_assets_tests.families import junk
 
 ODD = st.sampled_from("\x00\x07\x1f\x7f\x85\u200b\u202e\u2028\ufeff\U0001f600\t\n")

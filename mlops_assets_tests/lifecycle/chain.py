@@ -10,7 +10,7 @@ from pathlib import Path
 from mlops_assets import wiring
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Decision, ReviewAnswer
+from mlops_assets.core.records.decision import Decision, ReviewAnswer
 from mlops_assets.lifecycle.decide import decide
 from mlops_assets.lifecycle.deployment.release import reconcile, release
 from mlops_assets.lifecycle.evaluation.evaluate import evaluate

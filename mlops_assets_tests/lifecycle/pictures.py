@@ -7,7 +7,7 @@ from PIL import Image
 
 from mlops_assets.core.dataset import write_items
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 
 
 def picture_dataset(platform: Platform, folder: Path) -> str:

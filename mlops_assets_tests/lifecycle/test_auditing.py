@@ -9,7 +9,7 @@ import pytest
 from mlops_assets.core.errors import Corrupt
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Evidence
+from mlops_assets.core.records.decision import Evidence
 from mlops_assets.lifecycle.auditing import disagreements, report_broken_ledger
 from mlops_assets.lifecycle.decide import answer
 from mlops_assets_tests.lifecycle.chain import YES, open_light_line, run, submit

@@ -7,7 +7,7 @@ import pytest
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import EvalReport
+from mlops_assets.core.records.evaluation import EvalReport
 from mlops_assets.lifecycle import frames
 from mlops_assets_tests.components.conftest import declare
 from mlops_assets_tests.lifecycle.chain import open_light_line, run, submit

@@ -6,7 +6,7 @@ import pytest
 
 from mlops_assets.core.dataset import write_items
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.lifecycle.history import dataset_items, spread_items
 
 

@@ -9,7 +9,7 @@ from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import EvalReport
+from mlops_assets.core.records.evaluation import EvalReport
 from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap
 from mlops_assets.lifecycle.evaluation.evaluate import evaluate
 from mlops_assets.lifecycle.failpoints import VARIABLE

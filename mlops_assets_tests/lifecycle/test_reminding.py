@@ -11,7 +11,7 @@ from mlops_assets.core.errors import Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Human
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Decision, ReviewAnswer
+from mlops_assets.core.records.decision import Decision, ReviewAnswer
 from mlops_assets.lifecycle.decide import answer, decide
 from mlops_assets.lifecycle.decide.questions import questions, reminders
 from mlops_assets.lifecycle.reminding import Reminded, remind

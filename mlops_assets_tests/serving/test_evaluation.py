@@ -1,7 +1,7 @@
 """The scores of a version by the client's `evaluate_model`: its own evaluation, or the other side of the next one."""
 
 from mlops_assets.client import Pipeline, PipelineConfig
-from mlops_assets.core.records import EvalReport
+from mlops_assets.core.records.evaluation import EvalReport
 from mlops_assets_tests.serving.gateway_fixture import Gateway
 from mlops_assets_tests.serving.lived_in import lived_in, seen_gateway
 

@@ -10,7 +10,7 @@ import pytest
 
 from mlops_assets.components.sensors import next_step
 from mlops_assets.core.dataset import write_items
-from mlops_assets.core.records import Item, ValidatedData
+from mlops_assets.core.records.data import Item, ValidatedData
 from mlops_assets.lifecycle.decide import decide
 from mlops_assets.lifecycle.deployment import rollout
 from mlops_assets_tests.lifecycle.decide.evaluated import LINE, open_platform, put_evaluated, serve

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.tables import outbox
 from mlops_assets.core.digests import canonical_json
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 
 NOTE_CHARACTERS = 500
 

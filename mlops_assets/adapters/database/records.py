@@ -5,7 +5,8 @@ import sqlalchemy as sa
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.tables import records
 from mlops_assets.core.errors import Corrupt
-from mlops_assets.core.records import ASSETS, AssetRecord
+from mlops_assets.core.records.base import AssetRecord
+from mlops_assets.core.records.chain import ASSETS
 
 
 class SqlRecords:

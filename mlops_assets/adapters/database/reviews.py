@@ -8,7 +8,7 @@ from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.tables import reviews
 from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.ports.accountability import Review
-from mlops_assets.core.records import ReviewAnswer
+from mlops_assets.core.records.decision import ReviewAnswer
 
 
 class SqlReviews:

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from mlops_assets.core.records import Record, ReviewAnswer
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.decision import ReviewAnswer
 
 
 class LedgerEntry(Record):

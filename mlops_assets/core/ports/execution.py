@@ -7,7 +7,7 @@ from typing import Protocol
 from pydantic import Field
 
 from mlops_assets.core.line import Limits
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.core.tasks import Task, TaskResult
 
 

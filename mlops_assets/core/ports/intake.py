@@ -5,7 +5,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 
 
 class Upload(Record):

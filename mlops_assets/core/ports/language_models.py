@@ -9,7 +9,8 @@ from pydantic import Field, JsonValue
 from mlops_assets.core import policy
 from mlops_assets.core.contrast import Rival
 from mlops_assets.core.line import Challenger, Judge
-from mlops_assets.core.records import Exchange, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.decision import Exchange
 
 
 class Judgement(Record):

@@ -8,7 +8,10 @@ from typing import Any, Protocol
 from mlops_assets.core.line import Hub as HubSettings
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.releases import Pointer, Version
-from mlops_assets.core.records import CandidateModel, Decision, EvalReport, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.evaluation import EvalReport
+from mlops_assets.core.records.training import CandidateModel
 
 
 class Tracker(Protocol):

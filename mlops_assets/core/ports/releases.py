@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.core.serving import Live, Rollout, ServedRole
 
 Role = Literal["production", "candidate", "canary", "previous"]

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
-from mlops_assets.core.records import AssetRecord
+from mlops_assets.core.records.base import AssetRecord
 
 
 class ArtifactStore(Protocol):

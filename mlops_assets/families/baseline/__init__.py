@@ -21,7 +21,9 @@ from mlops_assets.core.digests import sha256_folder, sha256_json
 from mlops_assets.core.events import Reported
 from mlops_assets.core.family import Checked, ItemScore, Leak, Media, MetricSpec, Predictor, Progress, Report, Trained
 from mlops_assets.core.near_text import NearTexts
-from mlops_assets.core.records import Check, CurvePoint, Finding, Item, Origin, Record
+from mlops_assets.core.records.base import Check, Record
+from mlops_assets.core.records.data import Finding, Item, Origin
+from mlops_assets.core.records.training import CurvePoint
 from mlops_assets.core.rows import LONGEST_LINE, half_character
 from mlops_assets.families.baseline.counts import Counts, Labels, split, write
 from mlops_assets.families.baseline.rows import RULES, finding, read_rows, refusal

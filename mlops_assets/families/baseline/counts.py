@@ -10,7 +10,8 @@ from typing import Self
 
 from pydantic import JsonValue
 
-from mlops_assets.core.records import Item, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.data import Item
 
 LEAST_PROBABILITY = 1e-9
 

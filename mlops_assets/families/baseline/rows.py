@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlops_assets.core.findings import Rules
-from mlops_assets.core.records import Finding, Severity
+from mlops_assets.core.records.data import Finding, Severity
 from mlops_assets.core.rows import Broken, file_names, text_rows
 
 COLUMNS = ("text", "label", "user", "origin")

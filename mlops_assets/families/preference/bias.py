@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from mlops_assets.core.records import Item, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.preference.config import Config
 
 BIASES = "bias.json"

@@ -14,7 +14,7 @@ from typing import Any
 
 from mlops_assets.core.dataset import write_items
 from mlops_assets.core.family import Checked, Progress, Report
-from mlops_assets.core.records import Finding, Origin
+from mlops_assets.core.records.data import Finding, Origin
 from mlops_assets.families.preference.cleaning import (
     CONTROL,
     EARLIEST,

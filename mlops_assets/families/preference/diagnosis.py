@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from mlops_assets.core.records import Check
+from mlops_assets.core.records.base import Check
 
 PACKAGES = ("onnx", "onnxruntime", "safetensors")
 

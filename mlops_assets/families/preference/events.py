@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.core.records import Finding
+from mlops_assets.core.records.data import Finding
 from mlops_assets.core.rows import LONGEST_LINE, Broken, csv_rows, file_names, json_rows
 from mlops_assets.families.preference.findings import finding
 

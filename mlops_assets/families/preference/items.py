@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.family import Leak
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.preference.config import Config
 from mlops_assets.families.preference.ratings import Rating
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
 from mlops_assets.core.errors import ConfigError
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.families.preference.cleaning import category
 from mlops_assets.families.preference.config import Config, Number
 

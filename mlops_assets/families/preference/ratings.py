@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 
 from mlops_assets.core.digests import canonical_json, sha256_bytes
-from mlops_assets.core.records import Finding, Origin
+from mlops_assets.core.records.data import Finding, Origin
 from mlops_assets.families.preference.findings import finding
 
 

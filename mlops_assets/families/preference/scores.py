@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from mlops_assets.core.family import ItemScore, MetricSpec
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.preference.config import Config, CustomMetric
 
 _TITLES = {"accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "f1_score": "F1"}

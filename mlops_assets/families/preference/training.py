@@ -16,7 +16,9 @@ from mlops_assets.core.dataset import read_items
 from mlops_assets.core.digests import sha256_folder, sha256_json
 from mlops_assets.core.errors import PlatformError
 from mlops_assets.core.family import Progress, Report, Trained
-from mlops_assets.core.records import CurvePoint, Item, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.data import Item
+from mlops_assets.core.records.training import CurvePoint
 from mlops_assets.families.preference import network
 from mlops_assets.families.preference.config import Config
 from mlops_assets.families.preference.model import Events, Model, Shape, Weights, encode, fitted

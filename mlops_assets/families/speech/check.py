@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from mlops_assets.core.dataset import write_items
 from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.family import Checked, Progress, Report
-from mlops_assets.core.records import Finding, Item, Origin
+from mlops_assets.core.records.data import Finding, Item, Origin
 from mlops_assets.families.speech import transcripts
 from mlops_assets.families.speech.audio import Clip, Fault, read_clip, write_samples
 from mlops_assets.families.speech.config import Config

@@ -11,7 +11,8 @@ from pathlib import Path
 import mlx.core as mx
 from mlx.utils import tree_flatten, tree_unflatten
 
-from mlops_assets.core.records import CurvePoint, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.training import CurvePoint
 
 _PREFIX = "checkpoint-"
 

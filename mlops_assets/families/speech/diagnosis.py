@@ -4,7 +4,7 @@ import importlib.util
 import sys
 
 from mlops_assets.core.errors import ConfigError
-from mlops_assets.core.records import Check
+from mlops_assets.core.records.base import Check
 from mlops_assets.families.speech.blas import blas
 from mlops_assets.families.speech.config import Config
 from mlops_assets.families.speech.weights import find_installed

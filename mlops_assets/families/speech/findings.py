@@ -1,7 +1,7 @@
 """The numbered reasons of a speech batch: what each code says, and what it does to the item or the batch."""
 
 from mlops_assets.core.findings import Rules
-from mlops_assets.core.records import Severity
+from mlops_assets.core.records.data import Severity
 
 _RULES: dict[str, tuple[str, Severity]] = {
     "SPC001": ("the manifest cannot be read as one", "quarantine"),

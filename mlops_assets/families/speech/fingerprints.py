@@ -16,7 +16,7 @@ from scipy import fft
 
 from mlops_assets.core.family import Leak
 from mlops_assets.core.near_text import NearTexts
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.speech.audio import RATE, envelope
 from mlops_assets.families.speech.wer import normalise
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mlops_assets.core.records import Finding
+from mlops_assets.core.records.data import Finding
 from mlops_assets.core.rows import LONGEST_LINE, Broken, file_names, is_junk, text_rows
 from mlops_assets.families.speech.audio import SUFFIXES
 from mlops_assets.families.speech.findings import finding

@@ -16,7 +16,7 @@ from mlx_whisper.whisper import Whisper
 from mlops_assets.core.digests import sha256_file, sha256_json
 from mlops_assets.core.errors import Refused, TaskFailed
 from mlops_assets.core.family import Progress, Report, Trained
-from mlops_assets.core.records import CurvePoint
+from mlops_assets.core.records.training import CurvePoint
 from mlops_assets.families.speech import checkpoints
 from mlops_assets.families.speech.batches import Batch, Example, collate, order, read_examples
 from mlops_assets.families.speech.checkpoints import State

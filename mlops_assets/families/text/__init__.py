@@ -10,7 +10,8 @@ from pydantic import BaseModel, JsonValue
 
 from mlops_assets.core.events import Reported
 from mlops_assets.core.family import Checked, ItemScore, Leak, Media, MetricSpec, Predictor, Report, Trained
-from mlops_assets.core.records import Check, Item
+from mlops_assets.core.records.base import Check
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.findings import FINDINGS
 

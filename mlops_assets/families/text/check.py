@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from mlops_assets.core.dataset import write_items
 from mlops_assets.core.family import Checked, Progress, Report
-from mlops_assets.core.records import Finding, Item, Origin
+from mlops_assets.core.records.data import Finding, Item, Origin
 from mlops_assets.families.text import duplicates, rules
 from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.findings import finding

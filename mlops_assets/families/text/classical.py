@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from mlops_assets.core.dataset import read_items
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.text.answers import SETTINGS, Answering, answer, answering
 from mlops_assets.families.text.config import NO_LABEL, Config
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from mlops_assets.core.records import Finding
+from mlops_assets.core.records.data import Finding
 from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.findings import finding
 from mlops_assets.families.text.sound import LONGEST_LINE, needs_care, repaired

@@ -5,7 +5,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from mlops_assets.core.records import Check
+from mlops_assets.core.records.base import Check
 from mlops_assets.families.text.config import Config
 
 TRAINING = ("torch", "transformers", "accelerate", "onnx", "sklearn")

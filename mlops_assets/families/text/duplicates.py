@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mlops_assets.core.family import Leak
 from mlops_assets.core.near_text import FEWEST_WORDS, NearTexts
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.text.words import PERMUTATIONS, sketches, split
 
 _BAND = 2

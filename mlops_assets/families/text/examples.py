@@ -14,7 +14,7 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mlops_assets.core.dataset import read_items
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.text.augment import augmented
 from mlops_assets.families.text.config import NO_LABEL, Config
 from mlops_assets.families.text.weights import reach

@@ -1,7 +1,7 @@
 """The numbered reasons of a text batch: what each code says, and what it does to the row or the batch."""
 
 from mlops_assets.core.findings import Rules
-from mlops_assets.core.records import Severity
+from mlops_assets.core.records.data import Severity
 
 RULES: dict[str, tuple[str, Severity]] = {
     "TXT001": ("no CSV, JSONL or Parquet file", "quarantine"),

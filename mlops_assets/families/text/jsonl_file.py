@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mlops_assets.core.records import Finding
+from mlops_assets.core.records.data import Finding
 from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.findings import finding
 from mlops_assets.families.text.sound import LONGEST_LINE

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mlops_assets.core.records import Finding
+from mlops_assets.core.records.data import Finding
 from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.findings import finding
 from mlops_assets.families.text.table import Table, as_text, known_columns

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.core.digests import sha256_json
-from mlops_assets.core.records import Item, Origin
+from mlops_assets.core.records.data import Item, Origin
 from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.labels import Targets
 from mlops_assets.families.text.table import Table

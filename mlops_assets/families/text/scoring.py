@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from mlops_assets.core.classification import classification_metrics, classification_scores
 from mlops_assets.core.family import ItemScore, MetricSpec
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.text.answers import label_of
 from mlops_assets.families.text.config import NO_LABEL, Config
 

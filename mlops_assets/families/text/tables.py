@@ -6,7 +6,7 @@ A broken row costs itself. A file without the columns, or whose bytes are not wh
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlops_assets.core.records import Finding
+from mlops_assets.core.records.data import Finding
 from mlops_assets.families.text.config import Config
 from mlops_assets.families.text.csv_file import read_csv
 from mlops_assets.families.text.findings import finding

@@ -12,7 +12,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from mlops_assets.core.errors import TaskFailed
 from mlops_assets.core.family import Progress, Report
-from mlops_assets.core.records import CurvePoint
+from mlops_assets.core.records.training import CurvePoint
 
 CURVE_POINTS = 200
 _WHOLE = "whole.json"

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from mlops_assets.core.dataset import write_items
 from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.family import Checked, Progress, Report
-from mlops_assets.core.records import Finding, Item, Origin
+from mlops_assets.core.records.data import Finding, Item, Origin
 from mlops_assets.families.vision.appearance import appearance, flags
 from mlops_assets.families.vision.config import Config
 from mlops_assets.families.vision.findings import Fault, finding

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from mlops_assets.core.records import CurvePoint, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.training import CurvePoint
 
 _PREFIX = "checkpoint-"
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"

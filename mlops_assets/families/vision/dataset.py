@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mlops_assets.core.dataset import read_items
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.vision.config import Config
 from mlops_assets.families.vision.pictures import read_picture
 

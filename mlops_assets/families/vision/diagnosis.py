@@ -3,7 +3,7 @@
 import importlib.util
 
 from mlops_assets.core.errors import ConfigError
-from mlops_assets.core.records import Check
+from mlops_assets.core.records.base import Check
 from mlops_assets.families.vision.config import Config
 from mlops_assets.families.vision.weights import find_file
 

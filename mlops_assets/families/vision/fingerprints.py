@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mlops_assets.core.family import Leak
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 
 FINE, COARSE = 16, 8
 LENGTH = FINE * FINE + 2 * COARSE * COARSE

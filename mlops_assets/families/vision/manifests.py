@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from mlops_assets.core.records import Finding
+from mlops_assets.core.records.data import Finding
 from mlops_assets.core.rows import Broken, file_names, is_junk, text_rows
 from mlops_assets.families.vision.findings import finding
 from mlops_assets.families.vision.pictures import SUFFIXES

@@ -23,7 +23,7 @@ import tensorflow as tf
 from safetensors.numpy import load_file, save_file
 
 from mlops_assets.core.errors import Corrupt
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 
 WEIGHTS, CALIBRATION, SETTINGS = "weights.safetensors", "calibration.safetensors", "model.json"
 PICTURES = "pictures"

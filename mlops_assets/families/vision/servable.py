@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, JsonValue, TypeAdapter
 
 from mlops_assets.core.family import Predictor
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.families.vision.pictures import read_picture
 
 SERVABLE, MODEL = "vision.json", "model.tflite"

@@ -13,7 +13,7 @@ from mlops_assets.core.dataset import ITEMS
 from mlops_assets.core.digests import sha256_file, sha256_json
 from mlops_assets.core.errors import ConfigError, Refused, TaskFailed
 from mlops_assets.core.family import Progress, Report, Trained
-from mlops_assets.core.records import CurvePoint
+from mlops_assets.core.records.training import CurvePoint
 from mlops_assets.families.vision import checkpoints
 from mlops_assets.families.vision.checkpoints import State
 from mlops_assets.families.vision.config import Config

@@ -14,7 +14,7 @@ from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.events import Event, Kind, Prediction, Receipt, parse_event
 from mlops_assets.core.line import Collection, Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.core.rows import Broken, lines
 from mlops_assets.lifecycle.collection import keeping
 

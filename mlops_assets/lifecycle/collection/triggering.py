@@ -15,7 +15,7 @@ from mlops_assets.core.events import Kind, Prediction
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.intake import Batch
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.lifecycle.collection.gathering import cursor, gather, hold, last_gathering, unfinished
 from mlops_assets.lifecycle.collection.learnable import Learnable, learnable
 from mlops_assets.lifecycle.status import status

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Evidence, Exchange, FailureAnalysis, ReviewAnswer
+from mlops_assets.core.records.decision import Evidence, Exchange, FailureAnalysis, ReviewAnswer
 from mlops_assets.lifecycle.decide.checkpoints import checkpointer
 from mlops_assets.lifecycle.decide.graph import Hands, build
 

@@ -6,7 +6,8 @@ from mlops_assets.core.errors import Forbidden, NotFound, Refused, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.accountability import Review
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Decision, RawBatch, ReviewAnswer
+from mlops_assets.core.records.data import RawBatch
+from mlops_assets.core.records.decision import Decision, ReviewAnswer
 from mlops_assets.lifecycle.decide.deciding import settle
 from mlops_assets.lifecycle.decide.pseudonyms import plain
 from mlops_assets.lifecycle.decide.questions import hindrance, question

@@ -12,7 +12,8 @@ from mlops_assets.core.errors import Corrupt, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.accountability import LedgerEntry
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import CandidateModel, Decision, Evidence, Verdict
+from mlops_assets.core.records.decision import Decision, Evidence, Verdict
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.decide.recorded import digest_as_written, judging_code, replayed, stored_policy
 from mlops_assets.lifecycle.evaluation.evaluation_sets import SEALED, evaluation_sets, sealed_set
 

@@ -8,7 +8,8 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports.accountability import Review
 from mlops_assets.core.ports.mirrors import Alert
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Decision, EvalReport, Evidence, Exchange, ReviewAnswer
+from mlops_assets.core.records.decision import Decision, Evidence, Exchange, ReviewAnswer
+from mlops_assets.core.records.evaluation import EvalReport
 from mlops_assets.lifecycle.decide import agent
 from mlops_assets.lifecycle.decide.binding import entry_body
 from mlops_assets.lifecycle.decide.evidence import gather, gathered

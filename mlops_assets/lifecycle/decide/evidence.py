@@ -5,15 +5,11 @@ from typing import cast
 from mlops_assets.core.errors import NotFound, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import (
-    CandidateModel,
-    EvalReport,
-    Evidence,
-    ItemEffect,
-    Purchase,
-    RawBatch,
-    ValidatedData,
-)
+from mlops_assets.core.records.data import RawBatch, ValidatedData
+from mlops_assets.core.records.decision import Evidence, ItemEffect
+from mlops_assets.core.records.evaluation import EvalReport
+from mlops_assets.core.records.purchases import Purchase
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.decide.recorded import judging_code
 from mlops_assets.lifecycle.evaluation.evaluation_sets import sealed_set
 from mlops_assets.lifecycle.evaluation.looks import look_number, opening_number

@@ -11,7 +11,9 @@ from itertools import chain
 
 from mlops_assets.core.digests import sha256_bytes
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import Cause, Check, Comparison, Decision, Evidence, FailureAnalysis, Scanned
+from mlops_assets.core.records.base import Check
+from mlops_assets.core.records.decision import Cause, Decision, Evidence, FailureAnalysis
+from mlops_assets.core.records.evaluation import Comparison, Scanned
 from mlops_assets.lifecycle.decide.gates import measured, primary, sets_of
 from mlops_assets.lifecycle.decide.pseudonyms import plain
 from mlops_assets.lifecycle.decide.ruling import JUDGEABLE, NOT_WORSE, PROMOTABLE, Ruling

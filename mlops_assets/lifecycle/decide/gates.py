@@ -7,7 +7,9 @@ missing is the statistical rule's business, and keeps a candidate from being app
 from collections.abc import Iterator
 
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import Check, Comparison, Evidence, SetKind
+from mlops_assets.core.records.base import Check
+from mlops_assets.core.records.decision import Evidence
+from mlops_assets.core.records.evaluation import Comparison, SetKind
 
 OTHER_SUITES: tuple[SetKind, ...] = ("benchmark", "edge")
 SUITES: tuple[SetKind, ...] = ("critical", *OTHER_SUITES)

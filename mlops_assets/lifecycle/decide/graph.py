@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import AnalystReply, Evidence, Exchange, FailureAnalysis, ReviewAnswer, Tool
+from mlops_assets.core.records.decision import AnalystReply, Evidence, Exchange, FailureAnalysis, ReviewAnswer
+from mlops_assets.core.records.purchases import Tool
 from mlops_assets.lifecycle.decide import gates as gate_rules
 from mlops_assets.lifecycle.decide import planning, prompting, rules
 from mlops_assets.lifecycle.decide.failing import analyse

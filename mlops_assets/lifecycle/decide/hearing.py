@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 
 from mlops_assets.core.policy import Policy, TradeOff
-from mlops_assets.core.records import AnalystReply, Evidence, SetResult, Verdict
+from mlops_assets.core.records.decision import AnalystReply, Evidence, Verdict
+from mlops_assets.core.records.evaluation import SetResult
 from mlops_assets.lifecycle.decide.gates import measured, primary, sets_of
 from mlops_assets.lifecycle.decide.prompting import names
 from mlops_assets.lifecycle.decide.pseudonyms import plain, shown

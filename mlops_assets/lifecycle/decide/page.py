@@ -13,7 +13,8 @@ from typing import Literal
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Comparison, Decision, EvalReport, Evidence, Exchange, Scanned, SystemReport
+from mlops_assets.core.records.decision import Decision, Evidence, Exchange
+from mlops_assets.core.records.evaluation import Comparison, EvalReport, Scanned, SystemReport
 from mlops_assets.lifecycle.decide.gates import primary, sets_of
 from mlops_assets.lifecycle.decide.pseudonyms import shown
 from mlops_assets.lifecycle.evaluation.report import OF_A_CLASS, confusion_sentences

@@ -8,7 +8,8 @@ person's matter, or clear already.
 """
 
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import Evidence, Tool
+from mlops_assets.core.records.decision import Evidence
+from mlops_assets.core.records.purchases import Tool
 from mlops_assets.lifecycle.decide.gates import sets_of
 from mlops_assets.lifecycle.decide.hearing import granted
 from mlops_assets.lifecycle.decide.rules import AUTOMATIC, SEALED, SEEDS

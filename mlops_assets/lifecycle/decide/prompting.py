@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import Check, Comparison, Evidence, Exchange
+from mlops_assets.core.records.base import Check
+from mlops_assets.core.records.decision import Evidence, Exchange
+from mlops_assets.core.records.evaluation import Comparison
 from mlops_assets.lifecycle.decide.gates import sets_of
 from mlops_assets.lifecycle.decide.pseudonyms import STANDARD_METRICS, Pseudonyms, plain, shown
 from mlops_assets.lifecycle.decide.ruling import GAIN, JUDGEABLE, NOT_WORSE, PROMOTABLE, Ruling

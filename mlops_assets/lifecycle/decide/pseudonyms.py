@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mlops_assets.core.records import Evidence
+from mlops_assets.core.records.decision import Evidence
 
 KINDS: Mapping[str, str] = {
     "S": "sets",

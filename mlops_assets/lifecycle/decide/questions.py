@@ -7,7 +7,8 @@ from typing import Any
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.accountability import Review
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Decision, Quarantined
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.outcome import Quarantined
 from mlops_assets.lifecycle.holding import production, released
 
 

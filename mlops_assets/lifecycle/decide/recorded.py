@@ -15,7 +15,8 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.storage import ArtifactStore
-from mlops_assets.core.records import AnalystReply, Decision, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.decision import AnalystReply, Decision
 from mlops_assets.lifecycle.decide.rules import verdict
 from mlops_assets.lifecycle.decide.ruling import Ruling
 

@@ -10,7 +10,8 @@ from mlops_assets.core.errors import NotFound, PlatformError
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Decision, Evidence, FailureAnalysis, Record, Verdict
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.decision import Decision, Evidence, FailureAnalysis, Verdict
 from mlops_assets.lifecycle.decide.failing import analyse
 from mlops_assets.lifecycle.decide.prompting import reworded
 from mlops_assets.lifecycle.decide.recorded import (

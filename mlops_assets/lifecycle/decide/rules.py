@@ -13,7 +13,9 @@ step of the ladder: at least its margin, and one standard error (Blum & Hardt 20
 from collections.abc import Iterator
 
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import AnalystReply, Check, Comparison, Evidence, ReviewAnswer, SetResult
+from mlops_assets.core.records.base import Check
+from mlops_assets.core.records.decision import AnalystReply, Evidence, ReviewAnswer
+from mlops_assets.core.records.evaluation import Comparison, SetResult
 from mlops_assets.lifecycle.decide.gates import gates, measured, primary, sets_of, suites
 from mlops_assets.lifecycle.decide.hearing import heard
 from mlops_assets.lifecycle.decide.ruling import GAIN, JUDGEABLE, NOT_WORSE, PROMOTABLE, Ruling, question, served

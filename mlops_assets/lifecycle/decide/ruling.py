@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from mlops_assets.core.records import Check, Evidence, Record, Verdict
+from mlops_assets.core.records.base import Check, Record
+from mlops_assets.core.records.decision import Evidence, Verdict
 
 JUDGEABLE = "judgeable"
 NOT_WORSE = "not worse"

@@ -3,7 +3,7 @@
 import operator
 from typing import Annotated, Any, TypedDict
 
-from mlops_assets.core.records import Tool
+from mlops_assets.core.records.purchases import Tool
 
 
 class State(TypedDict, total=False):

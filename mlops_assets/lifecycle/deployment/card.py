@@ -9,7 +9,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import CandidateModel, Comparison, Decision, EvalReport, Evidence, ValidatedData
+from mlops_assets.core.records.data import ValidatedData
+from mlops_assets.core.records.decision import Decision, Evidence
+from mlops_assets.core.records.evaluation import Comparison, EvalReport
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.decide.gates import primary, sets_of
 from mlops_assets.lifecycle.decide.pseudonyms import plain, shown
 

@@ -20,7 +20,9 @@ from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import AssetRecord, CandidateModel, Comparison, EvalReport, Record
+from mlops_assets.core.records.base import AssetRecord, Record
+from mlops_assets.core.records.evaluation import Comparison, EvalReport
+from mlops_assets.core.records.training import CandidateModel
 
 MAIN = "model"
 Format = Literal["served", "reference"]

@@ -6,7 +6,8 @@ from mlops_assets.core.ports.accountability import LedgerEntry
 from mlops_assets.core.ports.mirrors import Alert, Publication
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer, Version
-from mlops_assets.core.records import Decision, DeployedVersion
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.outcome import DeployedVersion
 from mlops_assets.core.serving import ServedRole
 from mlops_assets.lifecycle.deployment.card import model_card
 from mlops_assets.lifecycle.deployment.serving_history import fallback

@@ -8,7 +8,9 @@ from mlops_assets.core.errors import Busy, NotFound, PlatformError, Refused, Sta
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer, Version
-from mlops_assets.core.records import CandidateModel, Decision, DeployedVersion
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.outcome import DeployedVersion
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.decide import binding
 from mlops_assets.lifecycle.deployment.beginning import begin
 from mlops_assets.lifecycle.deployment.card import model_card

@@ -14,7 +14,8 @@ from mlops_assets.core.errors import Busy, PlatformError, Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import ASSETS, CandidateModel
+from mlops_assets.core.records.chain import ASSETS
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.deployment.guarding import require_spare
 from mlops_assets.lifecycle.deployment.publishing import PLATFORM, tell
 from mlops_assets.lifecycle.deployment.rollout import retire

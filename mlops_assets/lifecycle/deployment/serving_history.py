@@ -9,7 +9,7 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports.accountability import LedgerEntry
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.core.serving import ServedRole
 from mlops_assets.lifecycle.deployment.moving import KINDS, state_after
 

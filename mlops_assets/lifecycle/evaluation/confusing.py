@@ -12,7 +12,14 @@ from pydantic import JsonValue
 
 from mlops_assets.core.family import Family, MetricSpec
 from mlops_assets.core.policy import Policy
-from mlops_assets.core.records import Calibration, Compression, Confusion, ConfusionPair, System, SystemReport
+from mlops_assets.core.records.evaluation import (
+    Calibration,
+    Compression,
+    Confusion,
+    ConfusionPair,
+    System,
+    SystemReport,
+)
 from mlops_assets.core.statistics import Scores, compare, compare_all
 from mlops_assets.lifecycle.evaluation.comparing import ScoredSet, measure
 

@@ -12,14 +12,9 @@ from mlops_assets.core.family import Family, ItemScore
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import (
-    CandidateModel,
-    Comparison,
-    EvalReport,
-    SetResult,
-    System,
-    ValidatedData,
-)
+from mlops_assets.core.records.data import ValidatedData
+from mlops_assets.core.records.evaluation import Comparison, EvalReport, SetResult, System
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.evaluation import comparing, confusing
 from mlops_assets.lifecycle.evaluation.comparing import ScoredSet
 from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset, evaluation_sets

@@ -11,7 +11,9 @@ from mlops_assets.core.digests import sha256_folder, sha256_json
 from mlops_assets.core.errors import ConfigError
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Finding, Origin, Record, SetKind
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.data import Finding, Origin
+from mlops_assets.core.records.evaluation import SetKind
 from mlops_assets.lifecycle.intake.checking import Examined, examined
 
 GOLDEN, SEALED = "golden", "sealed"

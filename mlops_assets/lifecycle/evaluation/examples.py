@@ -14,7 +14,9 @@ from pydantic import Field, JsonValue
 
 from mlops_assets.core.dataset import iterate_items
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import EvalReport, Item, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.data import Item
+from mlops_assets.core.records.evaluation import EvalReport
 
 LONGEST_TEXT = 400
 PIXELS = 112

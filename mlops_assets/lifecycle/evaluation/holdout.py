@@ -6,7 +6,7 @@ import uuid
 from mlops_assets.core.dataset import merge, read_items
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import ValidatedData
+from mlops_assets.core.records.data import ValidatedData
 from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset
 from mlops_assets.lifecycle.training.split import split
 

@@ -12,7 +12,7 @@ from mlops_assets.core.dataset import item_input, iterate_items
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import EvalReport
+from mlops_assets.core.records.evaluation import EvalReport
 
 LATEST = 20  # batches whose evaluation is looked at, when the version's own does not tell
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import SetResult
+from mlops_assets.core.records.evaluation import SetResult
 
 
 def record_looks(platform: Platform, line: str, batch_id: str, servable: str, sets: Sequence[SetResult]) -> None:

@@ -8,7 +8,8 @@ from mlops_assets.core.family import Family
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import CandidateModel, System, SystemReport
+from mlops_assets.core.records.evaluation import System, SystemReport
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset
 from mlops_assets.lifecycle.evaluation.predictions import Predicted, predict
 from mlops_assets.lifecycle.progress import progress_file

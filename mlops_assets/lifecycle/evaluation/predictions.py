@@ -16,7 +16,7 @@ from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.errors import TaskFailed
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.core.tasks import ScoreResult, ScoreTask
 
 

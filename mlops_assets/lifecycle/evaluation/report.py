@@ -9,7 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.line import Line
-from mlops_assets.core.records import CandidateModel, Comparison, ConfusionPair, EvalReport, Evidence
+from mlops_assets.core.records.decision import Evidence
+from mlops_assets.core.records.evaluation import Comparison, ConfusionPair, EvalReport
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle import plots
 from mlops_assets.lifecycle.evaluation.examples import Inputs
 from mlops_assets.lifecycle.pages import number, percent, render

@@ -7,7 +7,9 @@ from mlops_assets.core.family import ItemScore
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Evidence, Item, SetResult
+from mlops_assets.core.records.data import Item
+from mlops_assets.core.records.decision import Evidence
+from mlops_assets.core.records.evaluation import SetResult
 from mlops_assets.lifecycle.evaluation import comparing, confusing
 from mlops_assets.lifecycle.evaluation.comparing import ScoredSet
 from mlops_assets.lifecycle.history import scored_items

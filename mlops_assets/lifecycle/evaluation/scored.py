@@ -6,7 +6,8 @@ from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import EvalReport, Record, SetKind
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.evaluation import EvalReport, SetKind
 
 
 class Score(Record):

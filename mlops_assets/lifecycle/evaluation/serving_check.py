@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from mlops_assets.core.errors import TaskFailed
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import CandidateModel
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.core.tasks import ServedItem, ServeResult, ServeTask
 from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset
 from mlops_assets.lifecycle.evaluation.measuring import Measurement

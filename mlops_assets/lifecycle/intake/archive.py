@@ -20,7 +20,8 @@ from typing import IO
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlops_assets.core.digests import CHUNK, folder_files
-from mlops_assets.core.records import Finding, Record, Severity
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.data import Finding, Severity
 
 RULES: dict[str, tuple[str, Severity]] = {
     "ARC001": ("archive cannot be read", "quarantine"),

@@ -17,7 +17,8 @@ from mlops_assets.core.family import ItemScore, MetricSpec
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import ContributorReport, Item, ValidatedData
+from mlops_assets.core.records.data import Item, ValidatedData
+from mlops_assets.core.records.evaluation import ContributorReport
 from mlops_assets.core.significance import holm
 from mlops_assets.lifecycle.evaluation.predictions import predict
 from mlops_assets.lifecycle.training.split import sample

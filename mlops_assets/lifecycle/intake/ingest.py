@@ -12,7 +12,7 @@ from mlops_assets.core.digests import folder_files
 from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import RawBatch
+from mlops_assets.core.records.data import RawBatch
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.intake.archive import ArchiveLimits
 

@@ -14,7 +14,7 @@ from mlops_assets.core.errors import Unavailable
 from mlops_assets.core.line import Judge, Line
 from mlops_assets.core.ports.language_models import Judgement
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Finding, Item
+from mlops_assets.core.records.data import Finding, Item
 from mlops_assets.lifecycle.training.split import sample
 
 RULES = {

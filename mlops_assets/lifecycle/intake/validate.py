@@ -16,7 +16,7 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.policy import DataGates
 from mlops_assets.core.ports.mirrors import Alert
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Finding, Item, RawBatch, Severity, ValidatedData
+from mlops_assets.core.records.data import Finding, Item, RawBatch, Severity, ValidatedData
 from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset, protected_sets
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import ended

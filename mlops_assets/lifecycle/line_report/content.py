@@ -2,17 +2,11 @@
 
 from pydantic import Field
 
-from mlops_assets.core.records import (
-    Comparison,
-    CurvePoint,
-    Origin,
-    Record,
-    SetKind,
-    Severity,
-    System,
-    SystemReport,
-    Verdict,
-)
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.data import Origin, Severity
+from mlops_assets.core.records.decision import Verdict
+from mlops_assets.core.records.evaluation import Comparison, SetKind, System, SystemReport
+from mlops_assets.core.records.training import CurvePoint
 from mlops_assets.lifecycle.evaluation.examples import Shown
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.intake import Batch
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Comparison, EvalReport, System
+from mlops_assets.core.records.evaluation import Comparison, EvalReport, System
 from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.evaluation.report import OF_A_CLASS, as_good_without_network, primary_comparison
 from mlops_assets.lifecycle.history import Chain

@@ -12,7 +12,8 @@ from mlops_assets.core.family import Family
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.intake import Batch
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Item, Origin, SetKind, Severity
+from mlops_assets.core.records.data import Item, Origin, Severity
+from mlops_assets.core.records.evaluation import SetKind
 from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.evaluation.evaluation_sets import evaluation_sets
 from mlops_assets.lifecycle.evaluation.examples import shown

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mlops_assets.core.family import Family, MetricSpec
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import EvalReport, SetResult, System
+from mlops_assets.core.records.evaluation import EvalReport, SetResult, System
 from mlops_assets.lifecycle.evaluation.comparing import item_metric, primary_metric
 from mlops_assets.lifecycle.evaluation.examples import Shown, shown_items
 from mlops_assets.lifecycle.history import Chain, ScoredItem, scored_items

@@ -5,7 +5,7 @@ from pathlib import Path
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import EvalReport
+from mlops_assets.core.records.evaluation import EvalReport
 from mlops_assets.lifecycle import plots
 from mlops_assets.lifecycle.history import chains
 from mlops_assets.lifecycle.line_report import drawing

@@ -8,7 +8,7 @@ from mlops_assets.core.errors import Corrupt, NotFound
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import EvalReport, System
+from mlops_assets.core.records.evaluation import EvalReport, System
 from mlops_assets.lifecycle.history import scored_items
 
 

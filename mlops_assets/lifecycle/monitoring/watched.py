@@ -11,7 +11,7 @@ from mlops_assets.core.canary import Seen, Signal, StepSeen, Trial
 from mlops_assets.core.events import Scanned, utc
 from mlops_assets.core.health import Counts, summed
 from mlops_assets.core.latencies import bin_of
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.core.rollout_verdict import Judgement
 from mlops_assets.core.serving import Rollout
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.core.tasks import BaseTask
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mlops_assets.core.digests import sha256_json
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,9 @@ from mlops_assets.core.family import Trained
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import CandidateModel, Companion, Item, Record, ValidatedData
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.data import Item, ValidatedData
+from mlops_assets.core.records.training import CandidateModel, Companion
 from mlops_assets.core.tasks import TrainResult, TrainTask
 from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap
 from mlops_assets.lifecycle.failpoints import failpoint

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from pydantic import Field
 
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 
 LARGEST_FRAME = 1 << 30  # bytes; larger is not a frame but a broken stream
 _HEAD = struct.Struct("<II")

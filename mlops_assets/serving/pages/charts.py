@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 
 WIDTH, HEIGHT = 640.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 10.0, 10.0, 24.0

@@ -9,7 +9,8 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports.intake import Batch
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer
-from mlops_assets.core.records import Decision, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.decision import Decision
 from mlops_assets.core.serving import Beat, HealthSample, Rollout
 from mlops_assets.lifecycle.decide.questions import questions
 from mlops_assets.lifecycle.history import chain

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Comparison, Decision, EvalReport, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.evaluation import Comparison, EvalReport
 from mlops_assets.lifecycle.decide.answering import contributed
 from mlops_assets.lifecycle.decide.gates import primary, sets_of
 from mlops_assets.lifecycle.decide.page import Forest, forests

@@ -6,7 +6,7 @@ from mlops_assets.core.canary import Signal
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.core.rollout_verdict import TITLES, Weighed
 from mlops_assets.lifecycle.monitoring.watched import RolloutState, same
 from mlops_assets.lifecycle.monitoring.watching import state

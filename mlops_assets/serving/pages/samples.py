@@ -12,7 +12,9 @@ from typing import Literal
 from mlops_assets.core.dataset import iterate_items
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import EvalReport, Item, ItemChange, Record, ValidatedData
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.data import Item, ValidatedData
+from mlops_assets.core.records.evaluation import EvalReport, ItemChange
 from mlops_assets.lifecycle.evaluation.examples import shown
 from mlops_assets.lifecycle.history import spread_items
 

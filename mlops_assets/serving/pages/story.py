@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from mlops_assets.core.ports.accountability import LedgerEntry
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Record
+from mlops_assets.core.records.base import Record
 from mlops_assets.lifecycle.pages import percent
 
 Tone = Literal["", "good", "bad"]

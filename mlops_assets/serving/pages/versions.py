@@ -5,7 +5,8 @@ from datetime import datetime
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Comparison, EvalReport, Record
+from mlops_assets.core.records.base import Record
+from mlops_assets.core.records.evaluation import Comparison, EvalReport
 from mlops_assets.core.serving import Strategy
 from mlops_assets.lifecycle.deployment.serving_history import Served, fallback, history
 from mlops_assets.lifecycle.evaluation.report import primary_comparison

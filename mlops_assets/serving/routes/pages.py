@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from mlops_assets.core.errors import NotFound
-from mlops_assets.core.records import Decision
+from mlops_assets.core.records.decision import Decision
 from mlops_assets.serving import moves
 from mlops_assets.serving.asked import DeployWish, RetireWish, RollbackWish, Wish, line_of, platform_of
 from mlops_assets.serving.door.access import Caller, requires

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
 from mlops_assets.core.errors import NotFound
-from mlops_assets.core.records import Decision, EvalReport
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.evaluation import EvalReport
 from mlops_assets.lifecycle.decide.questions import question
 from mlops_assets.serving.asked import Reply, platform_of, reply
 from mlops_assets.serving.door.access import Caller, requires

@@ -2,7 +2,8 @@ import pytest
 
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.records import SqlRecords
-from mlops_assets.core.records import Quarantined, RawBatch
+from mlops_assets.core.records.data import RawBatch
+from mlops_assets.core.records.outcome import Quarantined
 
 
 def raw(filename: str = "a.zip") -> RawBatch:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.baseline import FAMILY
 from mlops_assets_tests.families.examples import Example
 from mlops_assets_tests.lines import TOPICS, good_batch, write_rows

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets_tests.families.examples import Example
 from mlops_assets_tests.families.preference.events import events, write
 

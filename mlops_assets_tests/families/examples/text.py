@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.text import FAMILY
 from mlops_assets_tests.families.examples import Example
 from mlops_assets_tests.families.text.models import LABELS, SETTINGS, messages, tiny, write_csv

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets_tests.families.examples import Example
 
 PICTURES = 8

@@ -5,7 +5,7 @@ from typing import Any
 
 from mlops_assets.core.dataset import read_items, write_items
 from mlops_assets.core.family import Checked
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.preference import FAMILY
 from mlops_assets.families.preference.config import Config
 from mlops_assets_tests.families.preference.events import write

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.preference import FAMILY
 from mlops_assets.families.preference.config import Config
 from mlops_assets_tests.families.preference.prepared import value

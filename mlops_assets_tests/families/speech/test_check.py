@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.core.dataset import read_items
 from mlops_assets.core.family import Checked, Progress
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.speech import FAMILY
 from mlops_assets.families.speech.findings import FINDINGS
 from mlops_assets_tests.families.speech.recordings import RATE, manifest, voice, write

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlops_assets.core.dataset import read_items
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.speech import FAMILY
 from mlops_assets_tests.families.speech.recordings import RATE, manifest, voice, write
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.core.dataset import read_items
 from mlops_assets.core.family import Checked
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.text import FAMILY
 from mlops_assets.families.text.config import Config
 

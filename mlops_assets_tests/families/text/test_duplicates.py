@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.text.duplicates import firsts, leaks, near
 from mlops_assets.families.text.words import CHUNK_BYTES, sketches, split
 

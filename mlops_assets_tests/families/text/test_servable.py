@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from mlops_assets.core.dataset import read_items, write_items
 from mlops_assets.core.errors import Corrupt
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.text import FAMILY
 from mlops_assets.families.text.config import Config
 from mlops_assets_tests.families.examples.text import EXAMPLE

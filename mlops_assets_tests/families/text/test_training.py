@@ -9,7 +9,7 @@ from mlops_assets.core.dataset import read_items, write_items
 from mlops_assets.core.digests import sha256_folder
 from mlops_assets.core.errors import ConfigError, Refused, TaskFailed
 from mlops_assets.core.family import Trained
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.text import FAMILY
 from mlops_assets.families.text.augment import augmented
 from mlops_assets.families.text.config import Augmentation, Config

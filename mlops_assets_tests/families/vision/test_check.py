@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.core.dataset import read_items
 from mlops_assets.core.family import Checked
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.vision import FAMILY
 from mlops_assets.families.vision.findings import FINDINGS
 from mlops_assets_tests.families.vision.photographs import LABELS, by_folder, disc, encoded, manifest, put

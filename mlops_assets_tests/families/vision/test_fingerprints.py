@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlops_assets.core.dataset import read_items
-from mlops_assets.core.records import Item
+from mlops_assets.core.records.data import Item
 from mlops_assets.families.vision import FAMILY
 from mlops_assets_tests.families.vision.photographs import LABELS, by_folder, disc, encoded, put
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from mlops_assets.core.records import ReviewAnswer
+from mlops_assets.core.records.decision import ReviewAnswer
 from mlops_assets.lifecycle.decide import answer
 from mlops_assets_tests.lifecycle.decide.evaluated import open_platform
 

@@ -4,24 +4,16 @@ from typing import Any
 
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Analyst, Policy, SliceMargin
-from mlops_assets.core.records import (
-    AnalystReply,
-    ClusterEffect,
+from mlops_assets.core.records.decision import AnalystReply, Decision, Evidence, Exchange, ItemEffect
+from mlops_assets.core.records.evaluation import (
     Comparison,
     Confusion,
     ConfusionPair,
     ContributorReport,
     CrossCheck,
-    Decision,
-    Evidence,
-    Exchange,
-    ItemEffect,
-    Purchase,
     Scanned,
-    SeedGain,
-    SliceReport,
-    TrainingNoise,
 )
+from mlops_assets.core.records.purchases import ClusterEffect, Purchase, SeedGain, SliceReport, TrainingNoise
 from mlops_assets.lifecycle.decide.failing import analyse
 from mlops_assets.lifecycle.decide.rules import verdict
 from mlops_assets_tests.lifecycle.decide.evidences import POLICY, comparison, evidence, set_result

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import CandidateModel, EvalReport, Evidence, RawBatch, ValidatedData
+from mlops_assets.core.records.data import RawBatch, ValidatedData
+from mlops_assets.core.records.decision import Evidence
+from mlops_assets.core.records.evaluation import EvalReport
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.evaluation.looks import record_looks
 from mlops_assets_tests.lifecycle.decide.evidences import POLICY
 from mlops_assets_tests.platform_fixture import make_platform

@@ -3,7 +3,8 @@
 from typing import Any, cast
 
 from mlops_assets.core.policy import Margin, Policy, SliceMargin
-from mlops_assets.core.records import Comparison, Evidence, SetKind, SetResult, SystemReport
+from mlops_assets.core.records.decision import Evidence
+from mlops_assets.core.records.evaluation import Comparison, SetKind, SetResult, SystemReport
 
 POLICY = Policy(
     primary=Margin(metric="wer", margin=0.003),

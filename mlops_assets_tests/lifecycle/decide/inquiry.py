@@ -15,7 +15,7 @@ from mlops_assets.core import policy
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Analyst, Inquiry
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import AnalystReply, Decision, Exchange, ReviewAnswer, Verdict
+from mlops_assets.core.records.decision import AnalystReply, Decision, Exchange, ReviewAnswer, Verdict
 from mlops_assets.core.tasks import Task, TaskResult
 from mlops_assets.lifecycle.decide import answer, decide
 from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap

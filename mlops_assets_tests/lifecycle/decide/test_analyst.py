@@ -11,7 +11,7 @@ import pytest
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Analyst
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Decision, Evidence
+from mlops_assets.core.records.decision import Decision, Evidence
 from mlops_assets.lifecycle.decide import decide
 from mlops_assets_tests.chat_server import Provider, provider
 from mlops_assets_tests.lifecycle.decide.evaluated import LINE, put_evaluated, serve

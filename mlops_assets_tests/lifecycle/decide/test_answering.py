@@ -5,7 +5,10 @@ import pytest
 
 from mlops_assets.core.errors import Refused, Stale
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import ContributorReport, Decision, Quarantined, RawBatch, ReviewAnswer
+from mlops_assets.core.records.data import RawBatch
+from mlops_assets.core.records.decision import Decision, ReviewAnswer
+from mlops_assets.core.records.evaluation import ContributorReport
+from mlops_assets.core.records.outcome import Quarantined
 from mlops_assets.lifecycle.decide import answer, decide
 from mlops_assets.lifecycle.decide.questions import question, questions
 from mlops_assets_tests.lifecycle.decide.evaluated import LINE, open_platform, put_evaluated, serve

@@ -9,7 +9,7 @@ import pytest
 
 from mlops_assets.core.errors import NotFound, Refused, Stale
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import ReviewAnswer
+from mlops_assets.core.records.decision import ReviewAnswer
 from mlops_assets.lifecycle.decide import answer, decide
 from mlops_assets_tests.lifecycle.decide.evaluated import LINE, open_platform, put_evaluated, serve
 from mlops_assets_tests.lifecycle.decide.evidences import evidence

@@ -5,22 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.core.policy import Analyst, DataGates
-from mlops_assets.core.records import (
-    ClusterEffect,
-    Comparison,
-    Confusion,
-    ConfusionPair,
-    ContributorReport,
-    Decision,
-    Evidence,
-    FailureAnalysis,
-    ItemEffect,
-    ReviewAnswer,
-    Scanned,
-    SeedGain,
-    SliceReport,
-    TrainingNoise,
-)
+from mlops_assets.core.records.decision import Decision, Evidence, FailureAnalysis, ItemEffect, ReviewAnswer
+from mlops_assets.core.records.evaluation import Comparison, Confusion, ConfusionPair, ContributorReport, Scanned
+from mlops_assets.core.records.purchases import ClusterEffect, SeedGain, SliceReport, TrainingNoise
 from mlops_assets.lifecycle.decide.failing import PARAGRAPH, alert_text, analyse
 from mlops_assets.lifecycle.decide.rules import verdict
 from mlops_assets.lifecycle.decide.ruling import Ruling

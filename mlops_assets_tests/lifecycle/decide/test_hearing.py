@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mlops_assets.adapters.chat_langchain import read
 from mlops_assets.core.policy import Analyst, Margin, Policy, SliceMargin, TradeOff
-from mlops_assets.core.records import AnalystReply, Evidence, Verdict
+from mlops_assets.core.records.decision import AnalystReply, Evidence, Verdict
 from mlops_assets.lifecycle.decide.hearing import CAUTION, REASON_CHARACTERS
 from mlops_assets.lifecycle.decide.rules import verdict
 from mlops_assets.lifecycle.decide.ruling import Ruling

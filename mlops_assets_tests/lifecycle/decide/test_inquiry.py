@@ -12,7 +12,8 @@ from mlops_assets.core.errors import Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Inquiry
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import CandidateModel, Decision, Verdict
+from mlops_assets.core.records.decision import Decision, Verdict
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.decide import answer, decide
 from mlops_assets.lifecycle.deployment.release import release
 from mlops_assets.lifecycle.evaluation.evaluate import evaluate

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.core.records import EvalReport, ReviewAnswer
+from mlops_assets.core.records.decision import ReviewAnswer
+from mlops_assets.core.records.evaluation import EvalReport
 from mlops_assets.lifecycle.decide.page import decision_page
 from mlops_assets_tests.lifecycle.decide.decisions import (
     decision,

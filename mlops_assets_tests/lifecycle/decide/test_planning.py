@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.core.policy import Analyst, Inquiry, Policy, TradeOff
-from mlops_assets.core.records import Evidence, Purchase, SeedGain, SliceReport, Tool, TrainingNoise
+from mlops_assets.core.records.decision import Evidence
+from mlops_assets.core.records.purchases import Purchase, SeedGain, SliceReport, Tool, TrainingNoise
 from mlops_assets.lifecycle.decide.planning import next_purchase, spent
 from mlops_assets.lifecycle.decide.rules import verdict
 from mlops_assets_tests.lifecycle.decide.evidences import POLICY, comparison, evidence, set_result, with_comparison

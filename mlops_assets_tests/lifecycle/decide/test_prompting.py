@@ -11,23 +11,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mlops_assets.core.policy import Analyst, Margin, Policy, SliceMargin, TradeOff
-from mlops_assets.core.records import (
+from mlops_assets.core.records.decision import Evidence, Exchange, ItemEffect
+from mlops_assets.core.records.evaluation import (
     Calibration,
-    ClusterEffect,
     Compression,
     Confusion,
     ConfusionPair,
     ContributorReport,
     CrossCheck,
-    Evidence,
-    Exchange,
-    ItemEffect,
-    Purchase,
     Scanned,
-    SeedGain,
-    SliceReport,
-    TrainingNoise,
 )
+from mlops_assets.core.records.purchases import ClusterEffect, Purchase, SeedGain, SliceReport, TrainingNoise
 from mlops_assets.lifecycle.decide.failing import analyse
 from mlops_assets.lifecycle.decide.prompting import reworded, verdict_prompt, wording_prompt
 from mlops_assets.lifecycle.decide.pseudonyms import plain

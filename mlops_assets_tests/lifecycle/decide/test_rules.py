@@ -5,19 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.core.policy import DataGates, Gates, Policy
-from mlops_assets.core.records import (
-    AnalystReply,
-    Compression,
-    Confusion,
-    ConfusionPair,
-    ContributorReport,
-    Evidence,
-    ReviewAnswer,
-    Scanned,
-    SeedGain,
-    SliceReport,
-    TrainingNoise,
-)
+from mlops_assets.core.records.decision import AnalystReply, Evidence, ReviewAnswer
+from mlops_assets.core.records.evaluation import Compression, Confusion, ConfusionPair, ContributorReport, Scanned
+from mlops_assets.core.records.purchases import SeedGain, SliceReport, TrainingNoise
 from mlops_assets.lifecycle.decide.gates import gates
 from mlops_assets.lifecycle.decide.rules import verdict
 from mlops_assets_tests.lifecycle.decide.evidences import POLICY, comparison, evidence, set_result, with_comparison

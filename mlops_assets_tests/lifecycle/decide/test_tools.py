@@ -8,7 +8,8 @@ import pytest
 
 from mlops_assets.core.errors import NotFound, Stale
 from mlops_assets.core.family import ItemScore
-from mlops_assets.core.records import Evidence, Item
+from mlops_assets.core.records.data import Item
+from mlops_assets.core.records.decision import Evidence
 from mlops_assets.lifecycle.decide.tools import Shop
 from mlops_assets.lifecycle.evaluation.comparing import ScoredSet, scores_lines
 from mlops_assets.lifecycle.evaluation.rescoring import scored_set

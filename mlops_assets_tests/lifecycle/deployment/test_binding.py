@@ -13,7 +13,8 @@ import pytest
 from mlops_assets.core.errors import Corrupt, Stale
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import CandidateModel, Decision, Evidence
+from mlops_assets.core.records.decision import Decision, Evidence
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.decide import answer, decide
 from mlops_assets.lifecycle.deployment.release import release
 from mlops_assets.lifecycle.failpoints import VARIABLE

@@ -5,7 +5,8 @@ import pytest
 
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
-from mlops_assets.core.records import Decision, SetResult
+from mlops_assets.core.records.decision import Decision
+from mlops_assets.core.records.evaluation import SetResult
 from mlops_assets.lifecycle.deployment.card import model_card
 from mlops_assets_tests.lifecycle.decide.decisions import decision, exchange, full_evidence, line_of, policy_for
 from mlops_assets_tests.lifecycle.decide.evaluated import open_platform, put_evaluated

@@ -7,7 +7,7 @@ from mlops_assets.core.digests import sha256_file
 from mlops_assets.core.errors import NotFound, Refused
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import CandidateModel
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.deployment.exporting import export
 from mlops_assets_tests.lifecycle.chain import open_light_line, run, submit
 

@@ -12,7 +12,7 @@ from mlops_assets.core.errors import Busy, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import DeployedVersion
+from mlops_assets.core.records.outcome import DeployedVersion
 from mlops_assets.lifecycle import auditing, status
 from mlops_assets.lifecycle.decide import answer
 from mlops_assets.lifecycle.deployment import serving_history

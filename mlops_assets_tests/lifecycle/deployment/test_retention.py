@@ -12,7 +12,7 @@ from mlops_assets.adapters.artifact_store import FsspecStore
 from mlops_assets.core.errors import Corrupt, NotFound, Refused
 from mlops_assets.core.line import Line, Release
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import CandidateModel
+from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.deployment.retention import delete_retired, retention, spare
 from mlops_assets.lifecycle.deployment.rollout import deploy, promote, retire, rollback
 from mlops_assets.lifecycle.holding import hold

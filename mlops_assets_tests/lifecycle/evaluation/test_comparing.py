@@ -8,7 +8,8 @@ from mlops_assets.core.family import ItemScore, MetricSpec
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Margin, Policy
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import CrossCheck, Item
+from mlops_assets.core.records.data import Item
+from mlops_assets.core.records.evaluation import CrossCheck
 from mlops_assets.core.significance import mcnemar
 from mlops_assets.lifecycle.evaluation.comparing import ScoredSet, comparisons, cross_checks, scan, set_result
 from mlops_assets.lifecycle.evaluation.evaluate import contest, evaluate

@@ -6,7 +6,8 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from mlops_assets.core.policy import Margin, Policy
-from mlops_assets.core.records import EvalReport, Item, System, SystemReport
+from mlops_assets.core.records.data import Item
+from mlops_assets.core.records.evaluation import EvalReport, System, SystemReport
 from mlops_assets.families.baseline import FAMILY
 from mlops_assets.lifecycle.evaluation.comparing import ScoredSet
 from mlops_assets.lifecycle.evaluation.confusing import calibrations, compression, confusion

@@ -2,21 +2,20 @@ import pytest
 
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Margin, Policy
-from mlops_assets.core.records import (
+from mlops_assets.core.records.evaluation import (
     Calibration,
-    CandidateModel,
     Comparison,
     Compression,
     Confusion,
     ConfusionPair,
     CrossCheck,
-    CurvePoint,
     EvalReport,
     ItemChange,
     Scanned,
     SetResult,
     SystemReport,
 )
+from mlops_assets.core.records.training import CandidateModel, CurvePoint
 from mlops_assets.lifecycle.evaluation.examples import Shown
 from mlops_assets.lifecycle.evaluation.report import evaluation_page, intervals_png, learning_curve_png
 

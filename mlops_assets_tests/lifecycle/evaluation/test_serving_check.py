@@ -8,7 +8,7 @@ import pytest
 from mlops_assets.adapters.process import LocalProcess
 from mlops_assets.core.line import Limits, Line, Serving
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import EvalReport
+from mlops_assets.core.records.evaluation import EvalReport
 from mlops_assets.core.tasks import ServedItem, ServeResult, ServeTask, Task, TaskResult
 from mlops_assets_tests.lifecycle.chain import run, submit
 from mlops_assets_tests.lines import baseline_line

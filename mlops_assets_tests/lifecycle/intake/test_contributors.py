@@ -11,7 +11,8 @@ from mlops_assets.core.family import ItemScore, MetricSpec
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import DataGates
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import ContributorReport, EvalReport, Finding, Item, ValidatedData
+from mlops_assets.core.records.data import Finding, Item, ValidatedData
+from mlops_assets.core.records.evaluation import ContributorReport, EvalReport
 from mlops_assets.lifecycle.evaluation.evaluate import evaluate
 from mlops_assets.lifecycle.holding import production
 from mlops_assets.lifecycle.intake.contributors import answered_by, capped, contributors, disagrees, shares

@@ -10,7 +10,7 @@ import yaml
 from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.line import Judge, Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Finding, ValidatedData
+from mlops_assets.core.records.data import Finding, ValidatedData
 from mlops_assets.lifecycle.intake.ingest import ingest
 from mlops_assets.lifecycle.intake.validate import validate
 from mlops_assets_tests.chat_server import Provider, provider

@@ -13,7 +13,7 @@ from mlops_assets.core.errors import ConfigError
 from mlops_assets.core.line import Limits, Line
 from mlops_assets.core.policy import DataGates
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records import Finding, ValidatedData
+from mlops_assets.core.records.data import Finding, ValidatedData
 from mlops_assets.lifecycle.intake.ingest import ingest
 from mlops_assets.lifecycle.intake.validate import validate
 from mlops_assets.lifecycle.progress import progress_file
