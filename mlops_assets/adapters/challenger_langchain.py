@@ -59,7 +59,7 @@ class LangChainChallengers:
             latency_ms=1000 * (time.monotonic() - begun),
             input_tokens=said.input_tokens,
             output_tokens=said.output_tokens,
-            cost=(said.input_tokens * settings.input_price + said.output_tokens * settings.output_price) / 1e6,
+            cost=settings.cost(said.input_tokens, said.output_tokens),
         )
 
 

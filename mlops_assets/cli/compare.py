@@ -11,7 +11,7 @@ from rich.progress import Progress
 from mlops_assets.cli.context import LineName, line, platform
 from mlops_assets.cli.output import Json, answer, console, table
 from mlops_assets.core.contrast import Contrast, Latency, MetricContrast
-from mlops_assets.lifecycle.contrasting import contrast, contrast_page
+from mlops_assets.lifecycle.challenge.contrasting import contrast, contrast_page
 from mlops_assets.lifecycle.pages import write_page
 
 

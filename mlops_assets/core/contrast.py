@@ -67,6 +67,7 @@ class LiveContrast(Record):
 
     pairs: int = Field(description="Requests that both answered")
     failures: int = Field(description="Copies that the challenger did not answer")
+    elsewhere: int = Field(description="Copies left out: of another version's answers, or asked of another challenger")
     disagreement: float | None = Field(description="Share of pairs answered differently")
     disagreement_lower: float | None = Field(description="Two-sided 95 % bounds (Clopper and Pearson)")
     disagreement_upper: float | None

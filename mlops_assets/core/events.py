@@ -102,6 +102,7 @@ class Prediction(_Event):
     success: bool
     error: Name | None = Field(default=None, description="Code of what went wrong; a wrong input is no prediction")
     label: Name | None = Field(default=None, description="The label it gave, for a family that has labels")
+    model: Name | None = Field(default=None, description="Name of the language model that answered as the challenger")
     of: EventId | None = Field(default=None, description="For shadow and challenger: the prediction that it doubles")
     agrees: bool | None = Field(default=None, description="Whether it said the same as the one it doubles")
     cost: float | None = Field(default=None, ge=0, description="US dollars that this answer cost")

@@ -208,6 +208,10 @@ class Challenger(BaseModel):
             raise ValueError("a challenger is either a language model (`model`) or a version (`version`)")
         return self
 
+    def cost(self, input_tokens: int, output_tokens: int) -> float:
+        """Return what an answer costs, in US dollars, at these prices."""
+        return (input_tokens * self.input_price + output_tokens * self.output_price) / 1e6
+
 
 class Line(BaseModel):
     """Name, family, data sources, policy and limits of one model line."""

@@ -43,7 +43,6 @@ class Doubled:
     shown: str = ""
     failure: str = ""
     cost: float | None = None
-    version: int | None = None
     latency_ms: float | None = None
 
 

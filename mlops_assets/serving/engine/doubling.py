@@ -117,7 +117,7 @@ class Doubling:
         doubles = await ask(line, [inputs[at] for at in places])
         took = (time.perf_counter() - began) * 1000
         for at, doubled in zip(places, doubles, strict=True):
-            self._record(line, "challenger", doubled.version, answers[at], doubled, doubled.latency_ms or took)
+            self._record(line, "challenger", None, answers[at], doubled, doubled.latency_ms or took)
 
     def _record(
         self, line: Line, arm: str, version: int | None, answer: Answer, doubled: Doubled, latency_ms: float
@@ -134,5 +134,6 @@ class Doubling:
                 of=answer.prediction_id,
                 agrees=doubled.shown == answer.shown if doubled.body else None,
                 cost=doubled.cost,
+                model=line.challenger.model if arm == "challenger" and line.challenger else None,
             )
         )

@@ -27,7 +27,7 @@ MOST_WAITING = 100_000
 MOST_FILES_WAITING = 32  # media files in memory that wait to be kept; of later ones the event alone is
 STOP_SECONDS = 10.0
 LONGEST_LABEL = 200  # characters
-_FIELDS = ("event_id", "user", "version", "arm", "latency_ms", "error", "of", "agrees", "cost", "request")
+_FIELDS = ("event_id", "user", "version", "arm", "latency_ms", "error", "of", "agrees", "cost", "request", "model")
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +47,7 @@ class Seen:
     agrees: bool | None = None
     cost: float | None = None
     request: str | None = None
+    model: str | None = None
     input: JsonValue | Blob = None
     output: JsonValue = None
 

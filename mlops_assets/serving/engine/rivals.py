@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from mlops_assets.core.line import Challenger, Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.lifecycle.contrasting import challenged
+from mlops_assets.lifecycle.challenge.contrasting import challenged
 from mlops_assets.serving.engine.answering import Doubled
 from mlops_assets.serving.engine.frames import Blob
 

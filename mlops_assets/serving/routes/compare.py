@@ -20,7 +20,7 @@ def compare(
     days: Annotated[int, Query(ge=1, le=365, description="Days of live requests to look back on")] = 30,
 ) -> Contrast:
     """Compare a line with its challenger on the requests that both answered; nobody is asked anything for it."""
-    from mlops_assets.lifecycle.contrasting import contrast
+    from mlops_assets.lifecycle.challenge.contrasting import contrast
 
     platform: Any = request.app.state.platform
     chosen = next((each for each in platform.lines() if each.line == line), None)

@@ -11,7 +11,7 @@ from mlops_assets.core.errors import NotFound, Unavailable
 from mlops_assets.core.events import Correction, Prediction
 from mlops_assets.core.line import Challenger, Line
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.lifecycle.contrasting import contrast, contrast_page
+from mlops_assets.lifecycle.challenge.contrasting import contrast, contrast_page
 from mlops_assets_tests.chat_server import Provider, provider
 from mlops_assets_tests.lifecycle.chain import open_light_line, run, submit
 from mlops_assets_tests.lines import TOPICS, texts
@@ -45,7 +45,7 @@ def predicted(name: str, label: str, **more: Any) -> Prediction:
 
 
 def copy(of: str, label: str | None, agrees: bool | None, **more: Any) -> Prediction:
-    document = {"version": None, "arm": "challenger", "latency_ms": 400.0, "success": label is not None, "of": of}
+    document = {"model": "openai:m", "arm": "challenger", "latency_ms": 400.0, "success": label is not None, "of": of}
     return Prediction.model_validate(document | {"event_id": f"c-{of}", "label": label, "agrees": agrees} | more)
 
 
@@ -71,11 +71,11 @@ def test_both_answer_the_golden_items_and_each_is_paid_for_once(served: tuple[Pl
 
 def test_a_challenger_that_answers_some_is_compared_on_those(served: tuple[Platform, Line], provider: Provider):
     platform, line = served
-    hard = [row["text"] for row in texts(101, 60, users=20)][:10]
+    hard = [row["text"] for row in texts(101, 60, users=20)][:20]
     provider.content = lambda asked: "no idea" if asked["messages"][1]["content"] in hard else knows_all(asked)
-    found = contrast(platform, against(line, model="openai:m", base_url=provider.url), **WINDOW, golden_items=30)
+    found = contrast(platform, against(line, model="openai:m", base_url=provider.url), **WINDOW, golden_items=60)
     assert found.golden is not None
-    assert (found.golden.items, found.golden.answered, found.golden.metrics[0].n) == (30, 20, 20)
+    assert (found.golden.items, found.golden.answered, found.golden.metrics[0].n) == (60, 40, 40)
 
 
 def test_a_challenger_that_answers_nothing_is_said_to(served: tuple[Platform, Line], provider: Provider):
@@ -116,6 +116,47 @@ def test_live_pairs_tell_disagreement_latency_cost_and_break_even(served: tuple[
     page = contrast_page(found)
     assert "They disagree on 25 %" in page
     assert "<script" not in page
+
+
+def test_only_pairs_of_this_version_and_this_challenger_are_compared(served: tuple[Platform, Line]):
+    platform, line = served
+    events = [
+        predicted("now", TOPICS[0]),
+        copy("now", TOPICS[0], True),
+        predicted("earlier", TOPICS[1], version=1),
+        copy("earlier", TOPICS[0], False),
+        predicted("other-model", TOPICS[1]),
+        copy("other-model", TOPICS[0], False, model="openai:old", cost=0.5),
+        predicted("other-version", TOPICS[1]),
+        copy("other-version", TOPICS[0], False, model=None, version=1),
+    ]
+    platform.events.append(line.line, events)
+    live = contrast(platform, against(line, model="openai:m"), **WINDOW).live
+    assert (live.pairs, live.disagreement, live.elsewhere, live.cost) == (1, 0.0, 3, 0.0)
+    live = contrast(platform, against(line, version=1), **WINDOW).live
+    assert (live.pairs, live.disagreement, live.elsewhere) == (1, 1.0, 3)
+
+
+def test_some_of_the_golden_items_are_a_sample_of_all_of_them(served: tuple[Platform, Line], provider: Provider):
+    platform, line = served
+    provider.content = knows_all
+    contrast(platform, against(line, model="openai:m", base_url=provider.url), **WINDOW, golden_items=20)
+    asked = [each["messages"][1]["content"] for each in provider.asked]
+    assert set(asked) != {row["text"] for row in texts(101, 60, users=20)[:20]}
+    contrast(platform, against(line, model="openai:m", base_url=provider.url), **WINDOW, golden_items=25)
+    assert len(provider.asked) == 25  # those asked before are among them
+
+
+def test_answers_that_were_kept_cost_what_the_yaml_says_now(served: tuple[Platform, Line], provider: Provider):
+    platform, line = served
+    provider.content = knows_all
+    costs = []
+    for price in (1.0, 2.0):
+        line = against(line, model="openai:m", base_url=provider.url, input_price=price, output_price=price)
+        golden = contrast(platform, line, **WINDOW, golden_items=5).golden
+        assert golden is not None
+        costs.append(golden.cost)
+    assert costs[1] == pytest.approx(2 * costs[0]) != 0
 
 
 def test_another_version_is_a_challenger_without_a_price(served: tuple[Platform, Line]):

@@ -9,15 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
 from pydantic import JsonValue
 
 from mlops_assets.core.contrast import (
     BreakEven,
     Contrast,
-    Disagreement,
     GoldenContrast,
-    Latency,
     LiveContrast,
     MetricContrast,
     Rival,
@@ -25,12 +22,12 @@ from mlops_assets.core.contrast import (
 from mlops_assets.core.dataset import item_input, read_items
 from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.errors import ConfigError, NotFound, Unavailable
-from mlops_assets.core.events import Correction, Kind, Prediction, StoredEvent
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Challenger, Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records.data import Item
+from mlops_assets.lifecycle.challenge.live import latency, live_contrast
 from mlops_assets.lifecycle.evaluation.comparing import ScoredSet, comparisons
 from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset, evaluation_sets
 from mlops_assets.lifecycle.evaluation.predictions import predict
@@ -39,8 +36,6 @@ from mlops_assets.lifecycle.pages import render
 from mlops_assets.lifecycle.progress import progress_file
 
 TOGETHER = 8  # questions to a provider at once
-PAGE = 1_000
-LATELY = 50
 DAYS_A_MONTH = 30
 
 
@@ -63,7 +58,7 @@ def contrast(
     if served is None:
         raise NotFound(f"{line.line} serves nothing yet.", "Release a version first.")
     golden = _golden(platform, line, challenger, served, golden_items, told) if golden_items else None
-    live = _live(platform, line, since, until)
+    live = live_contrast(platform, line, challenger, served, since, until)
     return Contrast(
         line=line.line,
         version=served.version,
@@ -97,7 +92,7 @@ def challenged(platform: Platform, line: Line) -> Challenger:
 
 def contrast_page(found: Contrast) -> str:
     """Return the HTML page of a comparison."""
-    return render("contrast.html.j2", found=found)
+    return render("challenge/contrast.html.j2", found=found)
 
 
 def _golden(
@@ -112,30 +107,32 @@ def _golden(
     family = platform.family(line.family)
     config = family.Config.model_validate(line.config)
     folder = platform.store.folder(dataset.dataset)
-    items = read_items(folder)[:count]
-    ours, seconds = _predicted(platform, line, served.servable, dataset, len(items))
+    every = read_items(folder)
+    chosen = sorted(range(len(every)), key=lambda at: sha256_json(every[at].id))[:count]  # whatever their order
+    items = [every[at] for at in chosen]
+    ours, seconds = _predicted(platform, line, served.servable, dataset, chosen)
     theirs: Sequence[JsonValue]
     rivals: list[Rival] = []
     if challenger.version is not None:
         other = platform.versions.get(line.line, challenger.version)
-        theirs, their_seconds = _predicted(platform, line, other.servable, dataset, len(items))
-        latency = _latency([1000 * their_seconds * family.units([item]) for item in items])
+        theirs, their_seconds = _predicted(platform, line, other.servable, dataset, chosen)
+        latency = latency([1000 * their_seconds * family.units([item]) for item in items])
     else:
         labels = family.labels(config)
         rivals = _asked(platform, challenger, [(item, item_input(folder, item)) for item in items], labels, told)
         theirs = [each.label for each in rivals]
-        latency = _latency([each.latency_ms for each in rivals if each.label is not None])
+        latency = latency([each.latency_ms for each in rivals if each.label is not None])
         if latency is None:
             raise Unavailable(f"{challenger.model} answered none of {len(items)} items.", rivals[0].failure)
     answered = [index for index, each in enumerate(theirs) if each is not None]
-    chosen = [items[index] for index in answered]
+    compared = [items[index] for index in answered]
     return GoldenContrast(
         origin=dataset.origin,
         items=len(items),
         answered=len(answered),
-        clusters=len({item.cluster for item in chosen}),
+        clusters=len({item.cluster for item in compared}),
         metrics=tuple(
-            _metrics(line, family, dataset, chosen, [ours[i] for i in answered], [theirs[i] for i in answered])
+            _metrics(line, family, dataset, compared, [ours[i] for i in answered], [theirs[i] for i in answered])
         ),
         latency_line=1000 * seconds * family.units(items) / len(items),
         latency_challenger=latency,
@@ -144,12 +141,13 @@ def _golden(
 
 
 def _predicted(
-    platform: Platform, line: Line, servable: str, dataset: EvaluationDataset, count: int
+    platform: Platform, line: Line, servable: str, dataset: EvaluationDataset, chosen: Sequence[int]
 ) -> tuple[list[JsonValue], float]:
-    """Return a version's answers to the first items, and its seconds per unit of input."""
+    """Return a version's answers to the chosen items, and its seconds per unit of input."""
     progress = progress_file(platform, line.line, "compare")
     made = predict(platform, line, servable, {dataset.name: dataset.dataset}, progress)
-    return made.predictions[dataset.name][:count], made.seconds_per_unit
+    predictions = made.predictions[dataset.name]
+    return [predictions[at] for at in chosen], made.seconds_per_unit
 
 
 def _metrics(
@@ -200,7 +198,8 @@ def _asked(
         identity = challenger.model_dump(mode="json", include={"model", "base_url", "instruction"})
         kept = platform.home / "cache" / "challenger" / f"{sha256_json([identity, list(labels), value])}.json"
         if kept.exists():
-            return Rival.parse(kept.read_bytes())
+            was = Rival.parse(kept.read_bytes())
+            return was.model_copy(update={"cost": challenger.cost(was.input_tokens, was.output_tokens)})
         answer = platform.challengers.answer(challenger, value, labels)
         if answer.label is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -215,80 +214,6 @@ def _asked(
             answers.append(answer)
             told(len(answers), len(items))
     return answers
-
-
-def _live(platform: Platform, line: Line, since: datetime, until: datetime) -> LiveContrast:
-    """Read every pair in the window; one whose original was forgotten, or not logged, is left out."""
-    copies: dict[str, Prediction] = {}
-    for _, event in _events(platform, line, "prediction", since, until):
-        if isinstance(event, Prediction) and event.arm == "challenger" and event.of is not None:
-            copies[event.of] = event
-    originals: dict[str, StoredEvent] = {}
-    names = list(copies)
-    for start in range(0, len(names), PAGE):
-        originals |= platform.events.find(line.line, names[start : start + PAGE])
-    right = {
-        event.prediction_id: event.target
-        for _, event in _events(platform, line, "correction", since, None)
-        if isinstance(event, Correction)
-    }
-    pairs = [
-        (name, originals[name], first, copy)
-        for name, copy in copies.items()
-        if copy.success and name in originals and isinstance(first := originals[name].event, Prediction)
-    ]
-    differing = [pair for pair in pairs if pair[3].agrees is False]
-    judged = [(first.label, copy.label, right[name]) for name, _, first, copy in pairs if name in right]
-    lower, upper = _clopper_pearson(len(differing), len(pairs))
-    return LiveContrast(
-        pairs=len(pairs),
-        failures=sum(not copy.success for copy in copies.values()),
-        disagreement=len(differing) / len(pairs) if pairs else None,
-        disagreement_lower=lower,
-        disagreement_upper=upper,
-        corrected=len(judged),
-        line_right=sum(ours == target for ours, _, target in judged),
-        challenger_right=sum(theirs == target for _, theirs, target in judged),
-        latency_line=_latency([first.latency_ms for _, _, first, _ in pairs]),
-        latency_challenger=_latency([copy.latency_ms for *_, copy in pairs]),
-        cost=sum(copy.cost or 0.0 for copy in copies.values()),
-        lately=tuple(
-            Disagreement(
-                prediction_id=name,
-                at=stored.received_at,
-                line=first.label,
-                challenger=copy.label,
-                right=right.get(name),
-            )
-            for name, stored, first, copy in differing[: -LATELY - 1 : -1]
-        ),
-    )
-
-
-def _events(
-    platform: Platform, line: Line, kind: Kind, since: datetime, until: datetime | None
-) -> Iterator[tuple[int, object]]:
-    after = 0
-    while page := platform.events.read(line.line, kind=kind, after=after, since=since, until=until, limit=PAGE):
-        yield from ((each.sequence, each.event) for each in page)
-        after = page[-1].sequence
-
-
-def _latency(values: Sequence[float]) -> Latency | None:
-    if not values:
-        return None
-    p50, p95, p99 = (float(each) for each in np.percentile(values, (50, 95, 99)))
-    return Latency(n=len(values), avg=float(np.mean(values)), p50=p50, p95=p95, p99=p99)
-
-
-def _clopper_pearson(hits: int, n: int) -> tuple[float | None, float | None]:
-    """Return the exact two-sided 95 % interval of a share (Clopper and Pearson 1934)."""
-    if n == 0:
-        return None, None
-    from scipy.stats import binomtest
-
-    found = binomtest(hits, n).proportion_ci(0.95, method="exact")
-    return float(found.low), float(found.high)
 
 
 def _break_even(challenger: Challenger, golden: GoldenContrast | None, live: LiveContrast) -> BreakEven | None:
