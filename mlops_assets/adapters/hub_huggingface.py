@@ -71,6 +71,7 @@ class HuggingFaceHub:
         self._rest_seconds = rest_seconds
         self._sleep = sleep
         self._rests: dict[str, tuple[float, PlatformError]] = {}
+        self._tagged: dict[str, dict[str, str]] = {}
 
     def publish(self, settings: Hub, publication: Publication, *, attempts: int) -> str:
         """Commit, read back and tag a version, once however often it is called; return the commit's id.
@@ -80,17 +81,27 @@ class HuggingFaceHub:
         """
         return self._ask(settings, attempts, lambda api: _published(api, settings, publication))
 
-    def point(self, settings: Hub, name: str, commit: str) -> None:
-        """Make a tag that may move name a commit; between its old place and the new one it is away for a moment."""
+    def tag(self, settings: Hub, tags: Mapping[str, str], *, moving: str) -> None:
+        """Make tags name their commits; a process asks once for the same, so what is done by hand is seen at its start.
+
+        Between its old place and the new one the tag `moving` is away for a moment. Corrupt if another one names
+        another commit.
+        """
+        if self._tagged.get(settings.repo) == tags:
+            return
 
         def move(api: Any) -> None:
-            where = _tags(api, settings.repo).get(name)
-            if where not in (None, commit):
-                api.delete_tag(settings.repo, tag=name)
-            if where != commit:
-                api.create_tag(settings.repo, tag=name, revision=commit)
+            there = _tags(api, settings.repo)
+            if there.get(moving, tags[moving]) != tags[moving]:
+                api.delete_tag(settings.repo, tag=moving)
+                del there[moving]
+            for name in tags.keys() - there.keys():
+                api.create_tag(settings.repo, tag=name, revision=tags[name])
+            for name in tags.keys() & there.keys():
+                _require_tag(settings, name, there[name], tags[name])
 
         self._ask(settings, 1, move)
+        self._tagged[settings.repo] = dict(tags)
 
     def ready(self, settings: Hub) -> str:
         """Return what is found at the repository; nothing is made."""
@@ -158,12 +169,16 @@ def _published(api: Any, settings: Hub, publication: Publication) -> str:
     if where is None:
         api.create_tag(settings.repo, tag=publication.tag, revision=commit.id)
         where = _tags(api, settings.repo).get(publication.tag)
-    if where != commit.id:
+    _require_tag(settings, publication.tag, where, commit.id)
+    return commit.id
+
+
+def _require_tag(settings: Hub, name: str, where: str | None, commit: str) -> None:
+    if where != commit:
         raise Corrupt(
-            f"Tag {publication.tag} of {settings.repo} names {where}, not the commit {commit.id} of that version.",
+            f"Tag {name} of {settings.repo} names {where}, not the commit {commit} of that version.",
             "Remove the tag on the Hub; it is set again by itself.",
         )
-    return commit.id
 
 
 def _commit(

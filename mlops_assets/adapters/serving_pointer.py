@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlops_assets.adapters.files import write_whole
-from mlops_assets.core.errors import Corrupt
+from mlops_assets.core.errors import Corrupt, Unavailable
 from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.core.ports.storage import ArtifactStore
 from mlops_assets.core.serving import Arm, Live, ServedRole
@@ -20,11 +20,13 @@ class ServingPointer:
         self._store = store
         self._known: dict[str, tuple[tuple[int, int, int], Live]] = {}
 
-    def publish(self, pointer: Pointer, arms: Sequence[tuple[ServedRole, Version, float]]) -> Live:
-        """Point at servable folders, atomically; a pointer older than the published one is ignored.
+    def publish(
+        self, pointer: Pointer, arms: Sequence[tuple[ServedRole, Version, float]], *, over_newer: bool = False
+    ) -> Live:
+        """Point at servable folders, atomically; a pointer older than the published one is ignored, or goes over it.
 
         `arms` are role, version and share of users. The folders are complete and verified before the pointer names
-        them. Returns what is published then.
+        them. Returns what is published then; Unavailable if the disk does not take it.
         """
         served = tuple(
             Arm(
@@ -38,15 +40,28 @@ class ServingPointer:
         )
         shadow = pointer.rollout.shadow if pointer.rollout else 0.0
         wanted = Live(line=pointer.line, revision=pointer.revision, arms=served, shadow=shadow)
-        with self._exclusive(pointer.line):
-            try:
-                published = self.live(pointer.line)
-            except Corrupt:  # what cannot be read is replaced: the tables are authoritative
-                published = None
-            if published is not None and (published.revision > wanted.revision or published == wanted):
-                return published
-            write_whole(self._file(pointer.line), wanted.canonical_json() + "\n")
+        try:
+            with self._exclusive(pointer.line):
+                published = self._published(pointer.line)
+                newer = published is not None and published.revision > wanted.revision and not over_newer
+                if published is not None and (newer or published == wanted):
+                    return published
+                write_whole(self._file(pointer.line), wanted.canonical_json() + "\n")
+        except OSError as error:
+            raise Unavailable(
+                f"What {pointer.line} serves is decided, but {self._file(pointer.line)} cannot be written: "
+                f"{error.strerror or error}. Gateways that read this file serve what they served before.",
+                "Make room, or give the right to write there; then the same command writes it, and so do `mlops up` "
+                "and every gateway, by themselves.",
+            ) from error
         return wanted
+
+    def _published(self, line: str) -> Live | None:
+        """Return what is published, None if nothing can be read: it is replaced, as the tables are authoritative."""
+        try:
+            return self.live(line)
+        except Corrupt:
+            return None
 
     def live(self, line: str) -> Live | None:
         """Return what is published of a line; a file that is as it was costs a stat, so that it can be polled.

@@ -23,7 +23,6 @@ import httpx
 from pydantic import JsonValue
 from rich.console import Console
 
-from mlops_assets import wiring
 from mlops_assets.cli.context import actor, platform
 from mlops_assets.cli.output import console, table
 from mlops_assets.core.dataset import item_input, read_items
@@ -31,10 +30,12 @@ from mlops_assets.core.errors import NotFound, PlatformError
 from mlops_assets.core.line import Line
 from mlops_assets.core.records.data import Item
 from mlops_assets.lifecycle import keys
-from mlops_assets.lifecycle.deployment import release, rollout
+from mlops_assets.lifecycle.deployment import rollout
 from mlops_assets.lifecycle.evaluation.evaluation_sets import evaluation_sets
 from mlops_assets.lifecycle.evaluation.examples import shown
 from mlops_assets.lifecycle.monitoring.watching import look
+from mlops_assets.wiring.environment import process_environment
+from mlops_assets.wiring.settings import read_settings
 
 CALLER = "demo"
 CALLERS = 8  # that ask at once while a canary runs
@@ -118,11 +119,11 @@ def _subject(served: Sequence[Line]) -> Line | None:
 def _canaries(out: Console, gateway: Gateway, subject: Line) -> None:
     roles = platform().versions.pointer(subject.line).roles
     if roles["production"] != 1:
-        release.rollback(platform(), subject, to=1, reason="demo: to roll version 2 out step by step", actor=actor())
+        rollout.rollback(platform(), subject, to=1, reason="demo: to roll version 2 out step by step", actor=actor())
     told = [_canary(gateway, subject, 2, "demo: a canary that is as good as it was judged")]
     serving = platform().versions.pointer(subject.line)
     if serving.rollout is not None:  # nothing could be told in time
-        release.rollback(platform(), subject, to=None, reason="demo: it was not decided in time", actor=actor())
+        rollout.rollback(platform(), subject, to=None, reason="demo: it was not decided in time", actor=actor())
     if serving.roles["production"] != 2:  # on a busy machine a process that has just begun may be slower, surely
         reason = "demo: the approved version serves, whatever became of its canary"
         rollout.deploy(platform(), subject, 2, strategy="replace", actor=actor(), reason=reason)
@@ -241,7 +242,7 @@ def _gateway(faults: Sequence[str]) -> Iterator[Gateway]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    home = wiring.settings().home
+    home = read_settings().home
     (home / "logs").mkdir(parents=True, exist_ok=True)
     injected = [part for fault in faults for part in ("--inject", fault)]
     command = [
@@ -255,7 +256,7 @@ def _gateway(faults: Sequence[str]) -> Iterator[Gateway]:
         *injected,
     ]
     with (home / "logs" / "demo-gateway.log").open("ab") as log:
-        environment = os.environ | wiring.process_environment()
+        environment = os.environ | process_environment()
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
@@ -276,4 +277,4 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
             if httpx.get(f"{url}/pipeline/status", timeout=2).status_code == 401:
                 return
         time.sleep(0.1)
-    raise PlatformError("The demo's gateway did not start.", f"See {wiring.settings().home / 'logs'}.")
+    raise PlatformError("The demo's gateway did not start.", f"See {read_settings().home / 'logs'}.")

@@ -8,7 +8,7 @@ from mlops_assets.cli.context import LineName, actor, line, platform
 from mlops_assets.cli.output import Json, answer, console, table
 from mlops_assets.core.records.base import AssetRecord
 from mlops_assets.lifecycle import rebasing, status
-from mlops_assets.lifecycle.deployment import release
+from mlops_assets.lifecycle.deployment import rollout
 
 
 def versions(name: LineName, json: Json = False) -> None:
@@ -52,7 +52,7 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Take a rollout back at once, else serve the last good version, or a named one, again."""
-    pointer = release.rollback(platform(), line(name), to=to, reason=reason, actor=actor())
+    pointer = rollout.rollback(platform(), line(name), to=to, reason=reason, actor=actor())
     live = platform().serving.live(name)
     document = {
         "line": name,

@@ -67,9 +67,27 @@ def test_the_next_version_replaces_its_files_and_no_others(
     repository = hub.repositories[REPO]
     assert repository.tags == {"v2": first, "v3": second}
     assert set(repository.head["tree"]) == {".gitattributes", "NOTES.md", "README.md", "config.json", "deep/model.onnx"}
-    client.point(SETTINGS, "production", second)
-    client.point(SETTINGS, "production", first)
-    assert repository.tags["production"] == first
+    tags = {"v2": first, "v3": second}
+    client.tag(SETTINGS, {**tags, "production": second}, moving="production")
+    client.tag(SETTINGS, {**tags, "production": first}, moving="production")
+    assert repository.tags == {**tags, "production": first}
+
+
+def test_a_process_that_starts_sets_the_tags_again_that_somebody_removed(hub: HubServer, tmp_path: Path) -> None:
+    client = HuggingFaceHub()
+    commit = client.publish(SETTINGS, publication(tmp_path), attempts=6)
+    wanted, repository = {"v2": commit, "production": commit}, hub.repositories[REPO]
+    client.tag(SETTINGS, wanted, moving="production")
+    repository.tags.clear()
+    asked = len(hub.asked)
+    client.tag(SETTINGS, wanted, moving="production")
+    assert len(hub.asked) == asked, "a process asks once: upkeep comes every half minute"
+    HuggingFaceHub().tag(SETTINGS, wanted, moving="production")
+    assert repository.tags == wanted
+    repository.tags.update({name: repository.commits[0]["id"] for name in wanted})
+    with pytest.raises(Corrupt, match="Tag v2"):
+        HuggingFaceHub().tag(SETTINGS, wanted, moving="production")
+    assert repository.tags["production"] == commit, "what may move is moved before"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from mlops_assets.adapters.artifact_store import FsspecStore
 from mlops_assets.adapters.serving_pointer import ServingPointer
-from mlops_assets.core.ports import Pointer, Version
+from mlops_assets.core.ports.releases import Pointer, Version
 home = Path(sys.argv[1])
 serving = ServingPointer(home, store=FsspecStore(str(home / "store"), home))
 version = Version(line="speech", version=1, servable=sys.argv[2], model="m", batch_id=None, decision_id=None,

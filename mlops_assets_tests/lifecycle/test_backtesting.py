@@ -11,7 +11,7 @@ from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.backtesting import Backtest, backtest
 from mlops_assets.lifecycle.decide import answer
 from mlops_assets.lifecycle.decide.replaying import Replayer, recorded_decisions
-from mlops_assets.lifecycle.deployment.release import rollback
+from mlops_assets.lifecycle.deployment.rollout import rollback
 from mlops_assets.lifecycle.quarantine import discard
 from mlops_assets_tests.lifecycle.chain import YES, open_light_line, run, submit
 from mlops_assets_tests.lines import texts, write_rows

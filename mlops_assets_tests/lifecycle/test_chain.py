@@ -12,7 +12,8 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.decide import answer, decide
-from mlops_assets.lifecycle.deployment.release import reconcile, release, rollback
+from mlops_assets.lifecycle.deployment.release import reconcile, release
+from mlops_assets.lifecycle.deployment.rollout import rollback
 from mlops_assets.lifecycle.evaluation.evaluate import evaluate
 from mlops_assets.lifecycle.failpoints import VARIABLE
 from mlops_assets.lifecycle.intake.ingest import ingest
@@ -232,7 +233,7 @@ def test_killed_rollback_is_finished_not_undone(opened: tuple[Platform, Line], p
     run(platform, line, submit(platform, line, "good"))
     code = (
         "import sys; from pathlib import Path; from mlops_assets_tests.lifecycle.chain import open_line;"
-        "from mlops_assets.lifecycle.deployment.release import rollback; p, l = open_line(Path(sys.argv[1]));"
+        "from mlops_assets.lifecycle.deployment.rollout import rollback; p, l = open_line(Path(sys.argv[1]));"
         "rollback(p, l, to=None, reason='x', actor='bob')"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(platform.root)], env={**os.environ, VARIABLE: point})

@@ -76,8 +76,8 @@ class Hub(Protocol):
         """Commit, read back and tag a version, once however often it is called; return the commit's id."""
         ...
 
-    def point(self, settings: HubSettings, name: str, commit: str) -> None:
-        """Make a tag that may move, such as 'production', name a commit."""
+    def tag(self, settings: HubSettings, tags: Mapping[str, str], *, moving: str) -> None:
+        """Make tags name their commits, as they are by name; only the tag `moving`, such as 'production', is moved."""
         ...
 
     def ready(self, settings: HubSettings) -> str:

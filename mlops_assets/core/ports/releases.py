@@ -74,10 +74,13 @@ class Versions(Protocol):
 class Serving(Protocol):
     """The pointer a serving process reads: which bytes are live for a line."""
 
-    def publish(self, pointer: Pointer, arms: Sequence[tuple[ServedRole, Version, float]]) -> Live:
-        """Point at servable folders, atomically; a pointer older than the published one is ignored.
+    def publish(
+        self, pointer: Pointer, arms: Sequence[tuple[ServedRole, Version, float]], *, over_newer: bool = False
+    ) -> Live:
+        """Point at servable folders, atomically; a pointer older than the published one is ignored, or goes over it.
 
-        `arms` are role, version and share of users, production among them. Returns what is published then.
+        `arms` are role, version and share of users, production among them. Returns what is published then; Unavailable
+        if it cannot be written.
         """
         ...
 

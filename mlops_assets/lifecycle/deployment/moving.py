@@ -100,7 +100,7 @@ def is_told(platform: Platform, pointer: Pointer) -> bool:
         live = platform.serving.live(pointer.line)
     except Corrupt:
         return False
-    return live is not None and live.revision >= pointer.revision
+    return live is not None and live.revision == pointer.revision
 
 
 def last_move(platform: Platform, line: Line) -> LedgerEntry | None:

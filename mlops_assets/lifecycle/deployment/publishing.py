@@ -14,15 +14,24 @@ from mlops_assets.lifecycle.deployment.serving_history import fallback
 from mlops_assets.lifecycle.failpoints import failpoint
 
 PLATFORM = "platform"
+PRODUCTION = "production"
 ATTEMPTS = 6
 
 
 def publish_roles(platform: Platform, line: Line, pointer: Pointer) -> Pointer:
     """Make serving, the registry's aliases and the record of what serves equal to a pointer, and return it."""
-    platform.serving.publish(pointer, arms(platform, line, pointer))
+    _serve(platform, line, pointer)
     platform.tracker.roles(line.line, pointer)
     _record(platform, line, pointer)
     return pointer
+
+
+def _serve(platform: Platform, line: Line, pointer: Pointer) -> None:
+    """Publish a pointer, under its lease; a newer one than the table's is of tables that a backup has replaced."""
+    loaded = arms(platform, line, pointer)
+    live = platform.serving.publish(pointer, loaded)
+    if live.revision > pointer.revision and platform.versions.pointer(line.line) == pointer:
+        platform.serving.publish(pointer, loaded, over_newer=True)
 
 
 def arms(platform: Platform, line: Line, pointer: Pointer) -> list[tuple[ServedRole, Version, float]]:
@@ -90,7 +99,7 @@ def mirror(
     failpoint("release: after registry")
     platform.tracker.roles(line.line, pointer)
     failpoint("release: after roles")
-    platform.serving.publish(pointer, arms(platform, line, pointer))
+    _serve(platform, line, pointer)
     failpoint("release: after serving")
     return mlflow_version, platform.store.put_bytes(card.encode())
 
@@ -151,24 +160,32 @@ def publish(
     return True
 
 
-def point_hub(platform: Platform, line: Line, pointer: Pointer) -> None:
-    """Make the Hub's tag 'production' name the version that serves, once it is there; a ledger entry for each move."""
+def tag_hub(platform: Platform, line: Line, pointer: Pointer) -> None:
+    """Make the Hub's tag 'production' name the version that serves, once it is there; a ledger entry for each move.
+
+    The tags of versions that somebody removed there are set again.
+    """
     entry = published(platform, line, pointer.roles["production"])
     if line.hub is None or entry is None:
         return
+    commits = {
+        str(each.body["tag"]): str(each.body["commit"])
+        for each in platform.ledger.entries(line.line, "published")
+        if each.body["repo"] == line.hub.repo
+    }
+    try:
+        platform.hub.tag(line.hub, {**commits, PRODUCTION: str(entry.body["commit"])}, moving=PRODUCTION)
+    except PlatformError as error:
+        tell(platform, line, "The Hub's tags are not as they should be", pointer.revision, error)
+        return
     moves = [each for each in platform.ledger.entries(line.line, "tagged") if each.body["repo"] == line.hub.repo]
     if moves and moves[-1].body["commit"] == entry.body["commit"]:
-        return
-    try:
-        platform.hub.point(line.hub, "production", str(entry.body["commit"]))
-    except PlatformError as error:
-        tell(platform, line, "The Hub's production tag is not moved", pointer.revision, error)
         return
     platform.ledger.append(
         "tagged",
         line.line,
         actor=PLATFORM,
-        body={name: entry.body[name] for name in ("repo", "commit", "version")} | {"tag": "production"},
+        body={name: entry.body[name] for name in ("repo", "commit", "version")} | {"tag": PRODUCTION},
         key=f"tagged:{line.line}:{line.hub.repo}:{pointer.revision}",
     )
 

@@ -1,6 +1,6 @@
 """Release: an approved candidate becomes a version and reaches users, by the line's strategy (`rollout`).
 
-The order of a release is version row, ledger, pointer, serving pointer, registry, card, record. The ledger is
+The order of a release is version row, ledger, pointer, registry, serving pointer, card, record. The ledger is
 authoritative from its entry on; every later step is idempotent and is made again by the same command.
 """
 
@@ -14,24 +14,22 @@ from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.decide import binding
 from mlops_assets.lifecycle.deployment.beginning import begin
 from mlops_assets.lifecycle.deployment.card import model_card
-from mlops_assets.lifecycle.deployment.guarding import require_idle, was_rolled_back
+from mlops_assets.lifecycle.deployment.guarding import require_idle
 from mlops_assets.lifecycle.deployment.moving import move, standing
 from mlops_assets.lifecycle.deployment.publishing import (
     ATTEMPTS,
     PLATFORM,
     mirror,
     owed,
-    point_hub,
     publish,
     publish_roles,
+    tag_hub,
     tell,
 )
-from mlops_assets.lifecycle.deployment.rollout import rollback, settle
+from mlops_assets.lifecycle.deployment.rollout import settle
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import hold, hold_pointer
 from mlops_assets.lifecycle.quarantine import quarantine
-
-__all__ = ["reconcile", "release", "rollback", "was_rolled_back"]
 
 
 def release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
@@ -79,7 +77,8 @@ def _release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
                 return _recorded(platform, made.model_copy(update={"status": status}))
         binding.require_whole_ledger(platform)
         begun = _begun(platform, decision)
-        if begun is None or not _rolled_out(pointer, begun.version):
+        released = begun is not None and _released(platform, line, begun.version)
+        if not released:
             require_idle(line, pointer)
         if begun is None:
             binding.require_current(platform, line, decision, candidate)
@@ -87,7 +86,7 @@ def _release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
         if begun is None:
             binding.require_approval(platform, line, decision)
         pending = owed(platform, line, begun.version) if begun else line.hub is not None
-        if line.hub is not None and pending and not line.hub.serve_before_published:
+        if line.hub is not None and pending and not released and not line.hub.serve_before_published:
             return _recorded(platform, _held_back(platform, line, decision, candidate))
         version, pointer = _switch(platform, line, decision, candidate, begun, pointer)
         mlflow_version, card = mirror(platform, line, version, decision, pointer)
@@ -193,7 +192,7 @@ def _reconcile_hub(platform: Platform, line: Line) -> None:
         live = platform.versions.get(line.line, pointer.roles["production"])
         if live.batch_id is None:  # a base model, which no record waits for
             publish(platform, line, live, None, attempts=1)
-        point_hub(platform, line, pointer)
+        tag_hub(platform, line, pointer)
 
 
 def _set_aside(platform: Platform, line: Line, made: DeployedVersion, error: Stale) -> None:
@@ -247,14 +246,9 @@ def _switch(
     made: Version | None,
     pointer: Pointer,
 ) -> tuple[Version, Pointer]:
-    """Add the version and move the pointer, unless a call that was killed did so already."""
-    if made is not None and (pointer.roles.get("production") == made.version or _rolled_out(pointer, made.version)):
+    """Add the version and move the pointer, unless a call that was killed did so already, wherever it is by now."""
+    if made is not None and _released(platform, line, made.version):
         return made, pointer
-    if made is not None and was_rolled_back(platform, line, made.version):
-        raise Refused(
-            f"Version {made.version} of {line.line} was rolled back.",
-            f"`mlops deploy {line.line} {made.version} --reason TEXT` lets it serve again.",
-        )
     version = _version(platform, line, decision, candidate)
     failpoint("release: after version")
     roles, rollout = begin(platform, line, pointer, version, line.release.deployment_strategy)

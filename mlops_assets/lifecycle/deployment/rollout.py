@@ -29,6 +29,7 @@ from pydantic import JsonValue
 
 from mlops_assets.core.errors import Refused, Stale
 from mlops_assets.core.line import Line
+from mlops_assets.core.ports.accountability import LedgerEntry
 from mlops_assets.core.ports.mirrors import Alert
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer, Version
@@ -169,9 +170,10 @@ def rollback(
 ) -> Pointer:
     """Take a rollout back, else serve the last good version, or a named one, again; the reason goes into the ledger.
 
-    A rollout goes to 0 % of users at once and production is not touched. Without `to`, Refused right after another
-    rollback (two people mean one) or if there is no version to fall back to. NotFound for a version there is not;
-    Refused for one that serves or was retired; Corrupt for one that is not whole.
+    A rollout goes to 0 % of users at once and production is not touched. Without `to`, Refused if there is no version
+    to fall back to, or right after another rollback: two people mean one. Who names the revision they looked at may
+    fall back after a rollout was taken back, for they have seen that. NotFound for a version there is not; Refused for
+    one that serves or was retired; Corrupt for one that is not whole.
     """
     with hold_pointer(platform, line, f"rollback by {actor}"):
         now = standing(platform, line)
@@ -190,7 +192,7 @@ def rollback(
             roles = pointer.roles.copy()
             del roles[ROLES[rollout.strategy]]
         else:
-            if to is None and now.last is not None and now.last.kind == "rolled_back":
+            if to is None and now.last is not None and _clicked_twice(now.last, revision):
                 raise Refused(
                     f"{line.line} has just been rolled back to version {now.last.body['to']} by {now.last.actor}.",
                     f"To go further back, name a version: `mlops rollback {line.line} --to VERSION`.",
@@ -208,6 +210,11 @@ def rollback(
             batch_id=platform.versions.get(line.line, leaves).batch_id,
         )
         return publish_roles(platform, line, moved)
+
+
+def _clicked_twice(last: LedgerEntry, revision: int | None) -> bool:
+    """Say whether a rollback may mean the one that was just made."""
+    return last.kind == "rolled_back" and (revision is None or last.body.get("of") != "rollout")
 
 
 def retire(platform: Platform, line: Line, version: int, *, actor: str, reason: str) -> Version:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime
 
-from mlops_assets.core.errors import PlatformError, Refused
+from mlops_assets.core.errors import PlatformError, Refused, Stale
 from mlops_assets.core.health import over_limits
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.mirrors import Alert
@@ -33,6 +33,8 @@ def act(platform: Platform, line: Line, watched: Watched, pointer: Pointer, now:
         for acts in (_roll(platform, line, watched, pointer, now), _alarm(platform, line, watched, pointer)):
             if platform.versions.pointer(line.line) == pointer:
                 did += acts
+    except Stale as error:  # somebody was quicker: the next look sees where the line stands
+        log.info("%s: %s", line.line, error)
     except PlatformError as error:
         title = f"what follows of the watch cannot be done: {type(error).__name__}"
         _tell(platform, line, f"cannot:{pointer.revision}:{type(error).__name__}", title, str(error))
@@ -42,7 +44,7 @@ def act(platform: Platform, line: Line, watched: Watched, pointer: Pointer, now:
 
 def _roll(platform: Platform, line: Line, watched: Watched, pointer: Pointer, now: datetime) -> Iterator[str]:
     """Do what follows of the verdict on a rollout."""
-    rollout, running = pointer.rollout, watched.shown.rollout
+    rollout, running, seen = pointer.rollout, watched.shown.rollout, pointer.revision
     if rollout is None or running is None or watched.trial is None or running.judged is None:
         return
     judged, release = running.judged, line.release
@@ -51,11 +53,11 @@ def _roll(platform: Platform, line: Line, watched: Watched, pointer: Pointer, no
     if judged.verdict == "ROLL_BACK" or failing:
         why = failing or why
         if release.deployment_rollback:
-            rollouts.rollback(platform, line, to=rollout.against, reason=why, actor=WATCH)
+            rollouts.rollback(platform, line, to=rollout.against, reason=why, actor=WATCH, revision=seen)
             _tell(platform, line, f"taken-back:{rollout.began_at}", f"version {rollout.version} was taken back", why)
             yield f"took version {rollout.version} back: {why}"
         elif not rollout.held:
-            rollouts.hold(platform, line, why=f"It harms: {why}.", actor=WATCH)
+            rollouts.hold(platform, line, why=f"It harms: {why}.", actor=WATCH, revision=seen)
             yield f"held version {rollout.version}: {why}"
         return
     if broken := over_limits(whole(watched, rollout.against), line.monitoring):
@@ -64,13 +66,13 @@ def _roll(platform: Platform, line: Line, watched: Watched, pointer: Pointer, no
     if rollout.held:
         return
     if stuck := _stuck(line, watched, rollout, now):
-        rollouts.hold(platform, line, why=stuck, actor=WATCH)
+        rollouts.hold(platform, line, why=stuck, actor=WATCH, revision=seen)
         yield f"held version {rollout.version}: {stuck}"
     elif judged.verdict == "PROMOTE":
-        rollouts.promote(platform, line, actor=WATCH, reason=why)
+        rollouts.promote(platform, line, actor=WATCH, reason=why, revision=seen)
         yield f"promoted version {rollout.version}: {why}"
     elif judged.advance:
-        after = rollouts.advance(platform, line, actor=WATCH, reason=why).rollout
+        after = rollouts.advance(platform, line, actor=WATCH, reason=why, revision=seen).rollout
         yield f"gave version {rollout.version} {after.share if after else 1:.0%} of users: {why}"
 
 
@@ -114,7 +116,7 @@ def _alarm(platform: Platform, line: Line, watched: Watched, pointer: Pointer) -
         return
     share = f"{counts.failures} of its {counts.requests} latest requests failed, limit {limit:.0%}"
     why = share if fails else "Its health is CRITICAL"
-    done = _fall_back(platform, line, version, why)
+    done = _fall_back(platform, line, version, why, pointer.revision)
     shed = f"The gateways refuse what waits beyond {line.serving.queue} inputs."
     _tell(platform, line, f"fails:{version}:{pointer.revision}", f"version {version} fails", f"{why}. {done} {shed}")
     platform.ledger.append(
@@ -127,11 +129,11 @@ def _alarm(platform: Platform, line: Line, watched: Watched, pointer: Pointer) -
     yield f"{why}. {done}"
 
 
-def _fall_back(platform: Platform, line: Line, version: int, why: str) -> str:
+def _fall_back(platform: Platform, line: Line, version: int, why: str, revision: int) -> str:
     if not line.release.enable_auto_rollback:
         return "Nothing was done about it: enable_auto_rollback is off."
     try:
-        back = rollouts.rollback(platform, line, to=None, reason=why, actor=WATCH)
+        back = rollouts.rollback(platform, line, to=None, reason=why, actor=WATCH, revision=revision)
     except Refused as refused:
         return f"There is no way back from version {version}: {refused}"
     return f"Version {back.roles['production']} serves again."

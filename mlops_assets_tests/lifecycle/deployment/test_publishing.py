@@ -12,8 +12,8 @@ from mlops_assets.adapters.hub_huggingface import HuggingFaceHub
 from mlops_assets.core.line import Hub, Line, Release
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import auditing, status
-from mlops_assets.lifecycle.deployment.release import reconcile, release, rollback
-from mlops_assets.lifecycle.deployment.rollout import promote
+from mlops_assets.lifecycle.deployment.release import reconcile, release
+from mlops_assets.lifecycle.deployment.rollout import promote, rollback
 from mlops_assets.lifecycle.failpoints import VARIABLE
 from mlops_assets_tests.hub_server import HubServer, hub
 from mlops_assets_tests.lifecycle.chain import judge, open_light_line, run, submit

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from mlops_assets.lifecycle.deployment.rollout import advance, deploy, promote, 
 from mlops_assets.lifecycle.failpoints import VARIABLE
 from mlops_assets.lifecycle.rebasing import rebaseline
 from mlops_assets_tests.lifecycle.chain import YES, judge, run, submit
-from mlops_assets_tests.lifecycle.released import opened, shares
+from mlops_assets_tests.lifecycle.released import live, opened, shares
 
 
 def ends(platform: Platform, line: Line, batch: str) -> tuple[str, str | None]:
@@ -83,6 +84,30 @@ def test_a_canary_that_is_taken_back_leaves_production_alone(tmp_path: Path) -> 
     promote(platform, line, actor="ann", reason="fine")
     assert ends(platform, line, batch) == ("DEPLOYED", "SUCCESS")
     assert [each["state"] for each in status.versions(platform, line)] == ["kept", "serving"]
+
+
+def test_a_release_that_was_cut_off_is_recorded_wherever_its_version_is_by_now(tmp_path: Path) -> None:
+    platform, line = opened(tmp_path, deployment_strategy="canary")
+    batch = submit(platform, line, "good")
+    run(platform, line, batch)
+    lost = partial(platform.records.forget, line.line, batch, "deployed_version")  # the last step of a release
+    lost()
+    rollback(platform, line, to=None, reason="slow", actor="bob")
+    release(platform, line, batch)
+    assert ends(platform, line, batch) == ("ROLLED_BACK", "ROLLED_BACK")
+    deploy(platform, line, 2, strategy="replace", actor="ann", reason="once more")
+    deploy(platform, line, 1, actor="ann", reason="beside the base")
+    lost()
+    release(platform, line, batch)
+    assert ends(platform, line, batch) == ("DEPLOYED", "SUCCESS")
+    promote(platform, line, actor="ann", reason="the base is better")
+    lost()
+    before = live(platform, line)
+    release(platform, line, batch)
+    assert record(platform, line, batch).status == "SUCCESS"
+    assert live(platform, line) == before, "what others did since stands"
+    assert len(platform.ledger.entries(line.line, "released")) == 1
+    assert auditing.disagreements(platform) == []
 
 
 def test_where_no_gateway_lives_green_serves_at_once(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,8 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets import wiring
-from mlops_assets.core.errors import Busy, Corrupt, NotFound, PlatformError, Refused, Stale
+from mlops_assets.core.errors import Busy, Corrupt, NotFound, PlatformError, Refused, Stale, Unavailable
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import Beat, ServedVersion
@@ -26,6 +26,8 @@ from mlops_assets.lifecycle.deployment.moving import KINDS
 from mlops_assets.lifecycle.deployment.release import reconcile
 from mlops_assets.lifecycle.deployment.rollout import advance, deploy, hold, promote, retire, rollback, settle
 from mlops_assets.lifecycle.failpoints import VARIABLE
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import Settings
 from mlops_assets_tests.lifecycle.released import call, lined_up, live, opened, shares
 from mlops_assets_tests.platform_fixture import RecordingTracker
 from mlops_assets_tests.postgres_fixture import postgres_server, postgres_url
@@ -358,7 +360,7 @@ def test_any_sequence_of_verbs_is_what_the_ledger_replays(strategy: str, verbs: 
 
 
 def test_the_same_on_postgres(tmp_path: Path, postgres_url: str) -> None:
-    made = wiring.platform(wiring.Settings(root=tmp_path, home=tmp_path / "home", database_url=postgres_url))
+    made = open_platform(Settings(root=tmp_path, home=tmp_path / "home", database_url=postgres_url))
     local, line = opened(tmp_path, deployment_strategy="canary")
     platform = replace(made, tracker=local.tracker, lines=local.lines)
     for number in range(1, 5):
@@ -382,17 +384,41 @@ def test_a_damaged_serving_pointer_is_written_anew(tmp_path: Path) -> None:
     deploy(platform, line, 2, actor="ann", reason="x")
     before, file = live(platform, line), platform.home / "serving" / f"{line.line}.json"
     old_form = '{"line":"topics","revision":9,"version":1,"servable":"s","path":"p"}'
+    other = before.arms[1].model_copy(update={"role": "production", "share": 1.0})
+    elsewhere = [
+        before.model_copy(update={"revision": at, "arms": (other,)}).canonical_json() for at in (1, before.revision, 99)
+    ]
     damage: list[Callable[[], object]] = [
         lambda: file.write_text("{"),
         lambda: file.write_text(old_form),
         lambda: file.write_bytes(b"\xff\x00"),
         file.unlink,
+        *(partial(file.write_text, text) for text in elsewhere),
     ]
     for damaged in damage:
         damaged()
         reconcile(platform)
         assert live(platform, line) == before
     file.write_text(old_form)
-    with pytest.raises(Corrupt, match=r"cannot be read. Nothing is lost.*`mlops up` writes it anew"):
+    with pytest.raises(Corrupt, match=r"cannot be read. Nothing is lost.*Gateways write it anew"):
         platform.serving.live(line.line)
     assert advance(platform, line, actor="ann", reason="x").revision == live(platform, line).revision
+    file.write_text(elsewhere[-1])
+    rollback(platform, line, to=None, reason="x", actor="ann")
+    assert shares(platform, line) == {"production": (1, 1.0)}, "tables that a backup brought back are followed at once"
+
+
+def test_a_disk_that_does_not_take_the_serving_pointer_is_said_and_made_up_for(tmp_path: Path) -> None:
+    platform, line = lined_up(tmp_path)
+    deploy(platform, line, 2, actor="ann", reason="x")
+    lock = platform.home / "serving" / f".{line.line}.lock"
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(Unavailable, match=r"What topics serves is decided, but .*topics.json cannot be written"):
+        rollback(platform, line, to=None, reason="it hurts", actor="bob")
+    reconcile(platform)
+    assert live(platform, line).production.version == 2
+    lock.rmdir()
+    assert rollback(platform, line, to=None, reason="it hurts", actor="bob").roles["production"] == 1
+    assert live(platform, line).production.version == 1
+    assert len(platform.ledger.entries(line.line, "rolled_back")) == 1, "the same command finishes the move"

@@ -13,7 +13,7 @@ import pytest
 from mlops_assets.core.line import Line, Monitoring, Release
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import Beat, ServedVersion
-from mlops_assets.lifecycle.deployment.rollout import deploy
+from mlops_assets.lifecycle.deployment.rollout import deploy, rollback
 from mlops_assets.lifecycle.monitoring.watching import forget, healths, look, state
 from mlops_assets_tests.lifecycle.chain import open_light_line, run, submit
 from mlops_assets_tests.lifecycle.released import lined_up, shares
@@ -253,6 +253,16 @@ def test_a_version_that_fails_after_its_release_goes_back(tmp_path: Path) -> Non
     assert look(platform, line, datetime.now(UTC)).did == (), "it is said once"
     assert [e.body["version"] for e in platform.ledger.entries(line.line, "alarmed")] == [2, 1]
     assert len(told(platform, "fails")) == 2
+
+
+def test_production_that_fails_after_a_rollout_was_taken_back_goes_back_too(tmp_path: Path) -> None:
+    platform, line = lined_up(tmp_path, deployment_strategy="canary")
+    deploy(platform, line, 2, strategy="replace", actor="ann", reason="next")
+    deploy(platform, line, 3, actor="ann", reason="a try")
+    rollback(platform, line, to=None, reason="it hurts", actor="judge")
+    Traffic(platform, line, {2: Harm(errors=0.7)}).send(100)
+    (did,) = look(platform, line, datetime.now(UTC)).did
+    assert "Version 1 serves again" in did
 
 
 def test_auto_rollback_can_be_switched_off(tmp_path: Path) -> None:
