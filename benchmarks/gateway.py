@@ -35,7 +35,6 @@ from load import Load, Loader, Request
 from orchestration import TOPICS, write_texts
 from pydantic import JsonValue
 
-from mlops_assets import wiring
 from mlops_assets.core.errors import Unavailable
 from mlops_assets.core.line import EvaluationSet, Line, Release
 from mlops_assets.core.policy import Margin, Policy
@@ -43,6 +42,9 @@ from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import keys
 from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap
 from mlops_assets.lifecycle.deployment.rollout import advance, deploy, promote, rollback
+from mlops_assets.wiring.lines import MODEL_LINE
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import Settings
 
 CALLERS = 32  # whose requests take turns, as each key may send 1,000 a second
 CONNECTIONS = 16
@@ -69,11 +71,10 @@ class Gateway:
         self.home = root / "home"
         (root / "lines").mkdir()
         documents = [
-            {"type": wiring.MODEL_LINE, "attributes": each.model_dump(mode="json", exclude_unset=True)}
-            for each in lines
+            {"type": MODEL_LINE, "attributes": each.model_dump(mode="json", exclude_unset=True)} for each in lines
         ]
         (root / "lines" / "bench.yaml").write_text(yaml.safe_dump_all(documents))
-        self.platform: Platform = wiring.platform(wiring.Settings(home=self.home, lines=root / "lines"))
+        self.platform: Platform = open_platform(Settings(home=self.home, lines=root / "lines"))
         for line in lines:
             assert bootstrap(self.platform, line) is not None
         issued = [

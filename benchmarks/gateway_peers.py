@@ -21,8 +21,8 @@ from alternate import Ratio, alternate, show
 from gateway import Gateway, answering, free_port
 from load import Load, Loader, Request
 
-from mlops_assets import wiring
 from mlops_assets.core.line import Line
+from mlops_assets.wiring.lines import read_lines
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / ".venv" / "peers"
@@ -145,7 +145,7 @@ def start(stack: ExitStack, python: Path, folder: Path, servable: Path) -> dict[
 
 def preference_line() -> Line:
     """Return the repository's preference line under another name: it has learned nothing."""
-    line = next(each for each in wiring.lines() if each.line == "preference")
+    line = next(each for each in read_lines() if each.line == "preference")
     return line.model_copy(update={"line": "bench_preference"})
 
 

@@ -27,10 +27,11 @@ from typing import Any
 
 from alternate import show
 
-from mlops_assets import wiring
 from mlops_assets.core.dataset import read_items
 from mlops_assets.core.line import Line
 from mlops_assets.core.records.data import Item
+from mlops_assets.wiring.families import load_family
+from mlops_assets.wiring.lines import read_lines
 
 ROOT = Path(__file__).parents[1]
 GOOD = {
@@ -72,7 +73,7 @@ def _rows(text: str, suffix: str) -> list[Row]:
 
 def checked(line: Line, upload: Mapping[str, bytes] | Path) -> list[Item]:
     """Return the items that the line's family makes of a folder, a file, a zip or files by name."""
-    family = wiring.family(line.family)
+    family = load_family(line.family)
     with tempfile.TemporaryDirectory() as scratch:
         raw = Path(scratch) / "raw"
         raw.mkdir()
@@ -324,7 +325,7 @@ KINDS = {"speech": recordings, "vision": pictures, "text": messages, "preference
 
 def main(quick: bool, as_json: bool) -> None:
     """Seed, check, look for leaks and count."""
-    lines = {line.line: line for line in wiring.lines()}
+    lines = {line.line: line for line in read_lines()}
     if quick:
         lines = {name: line for name, line in lines.items() if line.family in ("text", "preference")}
     counted: dict[tuple[str, str], tuple[int, int]] = {}
@@ -338,13 +339,13 @@ def main(quick: bool, as_json: bool) -> None:
         draw = random.Random(f"{family}/{protected.line.line}")
         for kind, upload in KINDS[family](protected, draw):
             seeded = checked(protected.line, upload)
-            found = wiring.family(family).leaks(seeded, protected.items)
+            found = load_family(family).leaks(seeded, protected.items)
             hits, all_ = counted.get((family, kind), (0, 0))
             counted[family, kind] = hits + len({leak.item for leak in found}), all_ + len(seeded)
         if family != "baseline":
             name = protected.line.line
             good = checked(protected.line, ROOT / "data/samples" / name / GOOD[name])
-            alarms += len(wiring.family(family).leaks(good, protected.items))
+            alarms += len(load_family(family).leaks(good, protected.items))
             items += len(good)
     figures: dict[str, Any] = {}
     for (family, kind), (hits, all_) in counted.items():

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from alternate import alternate, seconds, show
 
-from mlops_assets import wiring, worker
+from mlops_assets import worker
 from mlops_assets.components.running import run_batch
 from mlops_assets.core.dataset import read_items
 from mlops_assets.core.family import Progress
@@ -30,6 +30,8 @@ from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Gates, Margin, Policy
 from mlops_assets.core.tasks import BaseTask, CheckTask, ScoreTask, TrainTask
 from mlops_assets.lifecycle.intake.ingest import ingest
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import Settings
 
 TOPICS = ("music", "sport", "weather")
 
@@ -64,7 +66,7 @@ class Bench:
             ),
         )
         os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
-        self.platform = wiring.platform(wiring.Settings(root=root, home=root / "home"))
+        self.platform = open_platform(Settings(root=root, home=root / "home"))
         self.made = 0
 
     def batch(self, items: int) -> Path:

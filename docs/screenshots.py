@@ -18,13 +18,15 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from tenacity import retry, stop_after_delay, wait_fixed
 
-from mlops_assets import wiring
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import keys
 from mlops_assets.lifecycle.decide.page import write_decision_page
 from mlops_assets.lifecycle.decide.questions import questions
 from mlops_assets.lifecycle.decide.replaying import recorded_decisions
 from mlops_assets.lifecycle.line_report import write_line_page
+from mlops_assets.wiring.environment import process_environment
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import Settings, read_settings
 
 DOCS = Path(__file__).parent
 PARTS = ("dagster", "reports", "gateway")
@@ -41,8 +43,8 @@ def main() -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         sys.exit("No Chromium was found. On Debian: apt-get install chromium")
-    settings = wiring.settings()
-    platform = wiring.platform(settings)
+    settings = read_settings()
+    platform = open_platform(settings)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
         if "dagster" in chosen:
@@ -56,7 +58,7 @@ def main() -> None:
         browser.close()
 
 
-def _dagster(browser: Browser, settings: wiring.Settings) -> None:
+def _dagster(browser: Browser, settings: Settings) -> None:
     """Photograph the assets of a line, and one with its figures, in the Dagster UI."""
     page = browser.new_page(viewport={"width": 1400, "height": 620}, device_scale_factor=SHARPNESS)
     port = _free_port()
@@ -117,7 +119,7 @@ def _running(command: Sequence[str | Path]) -> Iterator[None]:
     """Run a server on the current home until the block ends."""
     server = subprocess.Popen(
         command,
-        env=os.environ | wiring.process_environment(),
+        env=os.environ | process_environment(),
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -19,7 +19,6 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from mlops_assets import wiring
 from mlops_assets.core.errors import (
     Busy,
     ConfigError,
@@ -32,6 +31,7 @@ from mlops_assets.core.errors import (
     UsageError,
 )
 from mlops_assets.core.events import new_event_id
+from mlops_assets.wiring.settings import read_settings
 
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 0.2
@@ -110,7 +110,7 @@ class Pipeline:
     """The platform as a client sees it; threads may share one."""
 
     def __init__(self, config: PipelineConfig) -> None:
-        settings = wiring.settings()
+        settings = read_settings()
         key = config.key or (settings.api_key.get_secret_value() if settings.api_key else "")
         if not key:
             raise ConfigError("The client has no key.", "Set MLOPS_API_KEY; `mlops keys add NAME` makes one.")

@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlops_assets import wiring
 from mlops_assets.core.errors import ConfigError, Corrupt, NotFound
 from mlops_assets.core.family import Predictor
+from mlops_assets.wiring.families import load_family, vendor_packages
+from mlops_assets.wiring.lines import read_lines
+from mlops_assets.wiring.platform import open_platform, read_live
 
 DEFAULT_FAMILY = "text"
 _SUFFIX = "_CLASSIFIER_MODEL"
@@ -41,7 +43,7 @@ class Inference:
     def __init__(self, line: str, version: int | None = None) -> None:
         self.line = line
         self._pinned = version
-        self._family = wiring.family(_family_of(line))
+        self._family = load_family(_family_of(line))
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
         self._current()
@@ -67,7 +69,7 @@ class Inference:
         with self._lock:
             identity, version, path = _pinned(self.line, self._pinned) if self._pinned else _address(self.line)
             if self._loaded is None or self._loaded.identity != identity:
-                with wiring.vendor_packages(self._family.name):
+                with vendor_packages(self._family.name):
                     self._loaded = _Loaded(identity, version, self._family.load(path))
             return self._loaded
 
@@ -112,9 +114,9 @@ def _content(value: Any) -> Any:
 
 
 def _family_of(line: str) -> str:
-    declared = next((each.family for each in wiring.lines() if each.line == line), None)
+    declared = next((each.family for each in read_lines() if each.line == line), None)
     if declared is None and _variable(line) not in os.environ:
-        known = ", ".join(sorted(each.line for each in wiring.lines()))
+        known = ", ".join(sorted(each.line for each in read_lines()))
         raise NotFound(f"There is no line '{line}'.", f"The lines are: {known}.")
     return declared or DEFAULT_FAMILY
 
@@ -131,7 +133,7 @@ def _address(line: str) -> tuple[str, int | None, Path]:
         if not folder.is_dir():
             raise ConfigError(f"{_variable(line)} names {folder}, which is no folder.", "Correct or unset it.")
         return str(folder.resolve()), None, folder
-    live = wiring.live(line)
+    live = read_live(line)
     if live is None:
         raise NotFound(
             f"The line '{line}' serves nothing yet.",
@@ -141,6 +143,6 @@ def _address(line: str) -> tuple[str, int | None, Path]:
 
 
 def _pinned(line: str, version: int) -> tuple[str, int | None, Path]:
-    platform = wiring.platform()
+    platform = open_platform()
     found = platform.versions.get(line, version)
     return found.servable, version, platform.store.folder(found.servable)

@@ -19,7 +19,6 @@ from typing import Any
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
 from pydantic import BaseModel, JsonValue
 
-from mlops_assets import wiring
 from mlops_assets.adapters.child import die_with_parent, pin_threads
 from mlops_assets.core.dataset import item_input, iterate_items, read_items
 from mlops_assets.core.digests import canonical_json
@@ -50,6 +49,7 @@ from mlops_assets.core.tasks import (
 from mlops_assets.serving.engine import frames, model_worker
 from mlops_assets.serving.engine.exchange import Inputs, replies_of
 from mlops_assets.serving.engine.frames import Blob
+from mlops_assets.wiring.families import family_config, load_family, vendor_packages
 
 SAY_SECONDS = 5.0
 CHUNK = 32
@@ -84,9 +84,9 @@ def main(arguments: list[str]) -> int:
 
 def run(task: Task, report: Report) -> TaskResult:
     """Run one task in this process and return its result; raises what the family raises, and ConfigError."""
-    family = wiring.family(task.family)
-    config = wiring.family_config(family, task.config, where="the task")
-    with wiring.vendor_packages(task.family):
+    family = load_family(task.family)
+    config = family_config(family, task.config, where="the task")
+    with vendor_packages(task.family):
         match task:
             case CheckTask():
                 return CheckResult(checked=family.check(Path(task.folder), Path(task.out), config, report))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets import wiring, worker
+from mlops_assets import worker
 from mlops_assets.core.errors import TaskFailed
 from mlops_assets.core.family import Progress
 from mlops_assets.core.line import Limits, Line
@@ -23,6 +23,8 @@ from mlops_assets.core.records.decision import Decision
 from mlops_assets.core.records.evaluation import EvalReport
 from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.core.tasks import Task, TaskResult
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import Settings
 
 
 class InProcess:
@@ -98,8 +100,8 @@ def recorded(platform: Platform) -> RecordingTracker:
 
 def make_platform(tmp_path: Path, *, compute: Any = None, lines: Callable[[], list[Line]] = list) -> Platform:
     """Build a platform under `tmp_path`; without `compute`, tasks run in real processes."""
-    settings = wiring.Settings(root=tmp_path, home=tmp_path / "home")
-    return replace(wiring.platform(settings, compute=compute), tracker=RecordingTracker(), lines=lines)
+    settings = Settings(root=tmp_path, home=tmp_path / "home")
+    return replace(open_platform(settings, compute=compute), tracker=RecordingTracker(), lines=lines)
 
 
 def copied(folder: Path, to: Path) -> Path:

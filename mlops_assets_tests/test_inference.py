@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from mlops_assets import wiring
 from mlops_assets.adapters.serving_pointer import ServingPointer
 from mlops_assets.core.errors import ConfigError, Corrupt, NotFound
 from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.families.text import FAMILY
 from mlops_assets.inference import as_langgraph_node, load
+from mlops_assets.wiring.settings import read_settings
 from mlops_assets_tests.families.text.models import SETTINGS, needs_torch, tiny
 
 LABELS = ("rag_query", "professional", "chitchat")
@@ -61,7 +61,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def publish(home: Path, servable: Path, number: int) -> None:
     from mlops_assets.adapters.artifact_store import FsspecStore
 
-    store = FsspecStore(wiring.settings().artifacts_url, home)
+    store = FsspecStore(read_settings().artifacts_url, home)
     digest = store.put_folder(servable)
     version = Version(
         line="intent",

@@ -16,14 +16,14 @@ BEGINNING = PAGE.split("## Begin with nothing")[1].split("```python\n")[1].split
 RUN = """
 import sys
 from pathlib import Path
-from mlops_assets import wiring
+from mlops_assets.wiring.lines import lines_in
 from mlops_assets_tests.families.examples.linear import EXAMPLE
 from mlops_assets_tests.lifecycle.chain import run
 from mlops_assets_tests.platform_fixture import InProcess, make_platform
 from mlops_assets.lifecycle.intake.ingest import ingest
 
 root = Path(sys.argv[1])
-(line,) = wiring.read_lines(root / "mlops_assets/defs/sweetness/defs.yaml")
+(line,) = lines_in(root / "mlops_assets/defs/sweetness/defs.yaml")
 EXAMPLE.batch(root / "data/golden/sweetness", 2)
 platform = make_platform(root, compute=InProcess(), lines=lambda: [line])
 record, _ = ingest(platform, line, EXAMPLE.batch(root / "batch", 1), contributor="ann", source="cli")

@@ -81,9 +81,9 @@ def test_the_chain_is_the_chain():
 
 
 def test_the_lines_are_those_that_are_declared():
-    from mlops_assets import wiring
+    from mlops_assets.wiring.lines import read_lines
 
-    assert set(_first_cells("Seven lines, one chain")) == {line.line for line in wiring.lines()}
+    assert set(_first_cells("Seven lines, one chain")) == {line.line for line in read_lines()}
 
 
 @pytest.mark.parametrize("target", re.findall(r"^make ([a-z-]+)", README, flags=re.MULTILINE))
@@ -101,7 +101,7 @@ def test_the_example_line_is_a_line():
 
 
 def test_every_setting_is_in_the_example_environment():
-    from mlops_assets.wiring import Settings
+    from mlops_assets.wiring.settings import Settings
 
     example = (ROOT / ".env.example").read_text()
     for name, field in Settings.model_fields.items():

@@ -5,9 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlops_assets import wiring
 from mlops_assets.core.errors import ConfigError, MissingExtra
 from mlops_assets.core.family import Family
+from mlops_assets.wiring.environment import dagster_home
+from mlops_assets.wiring.families import load_family, vendor_packages
+from mlops_assets.wiring.lines import MODEL_LINE, declared_in, lines_in, read_lines, read_policy
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import Settings, read_settings
 
 LINE = {
     "line": "sorting",
@@ -29,69 +33,69 @@ def lines_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def declare(folder: Path, name: str, **changes: object) -> Path:
     path = folder / name
     path.parent.mkdir(exist_ok=True)
-    path.write_text(yaml.safe_dump({"type": wiring.MODEL_LINE, "attributes": {**LINE, **changes}}))
+    path.write_text(yaml.safe_dump({"type": MODEL_LINE, "attributes": {**LINE, **changes}}))
     return path
 
 
 def test_everything_is_under_the_home_unless_said_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path))
     monkeypatch.setenv("MLOPS_ALERT_URLS", "json://a.example mailto://b.example")
-    settings = wiring.settings()
+    settings = read_settings()
     assert settings.database_url == f"sqlite:///{tmp_path}/platform.db"
     assert settings.tracking_uri.endswith(f"{tmp_path}/mlflow.db")
     assert settings.alert_urls == ("json://a.example", "mailto://b.example")
-    assert all(field.description for field in wiring.Settings.model_fields.values())
+    assert all(field.description for field in Settings.model_fields.values())
 
 
 def test_an_unknown_variable_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLOPS_HOEM", "/nowhere")
     with pytest.raises(ConfigError, match=r"MLOPS_HOEM.*MLOPS_HOME"):
-        wiring.settings()
+        read_settings()
 
 
 def test_a_line_in_dotenv_counts_and_a_typo_in_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLOPS_ROOT", str(tmp_path))
     (tmp_path / ".env").write_text("MLOPS_ACTOR=ada\nOTHER_TOOL=1\n")
-    assert wiring.settings().actor == "ada"
-    assert wiring.settings().home == tmp_path / "data" / "home"
+    assert read_settings().actor == "ada"
+    assert read_settings().home == tmp_path / "data" / "home"
     (tmp_path / ".env").write_text("MLOPS_ACTRO=ada\n")
     with pytest.raises(ConfigError, match="MLOPS_ACTRO"):
-        wiring.settings()
+        read_settings()
 
 
 def test_a_family_is_found_by_name() -> None:
-    assert isinstance(wiring.family("baseline"), Family)
+    assert isinstance(load_family("baseline"), Family)
     with pytest.raises(ConfigError, match=r"'telepathy'.*baseline"):
-        wiring.family("telepathy")
+        load_family("telepathy")
 
 
 def test_a_missing_package_is_reported_as_itself() -> None:
     with (
         pytest.raises(MissingExtra, match=r"'no_such_package'.*mlops_assets\[speech\]"),
-        wiring.vendor_packages("speech"),
+        vendor_packages("speech"),
     ):
         raise ModuleNotFoundError("No module named 'no_such_package'", name="no_such_package.deep")
-    with pytest.raises(ModuleNotFoundError), wiring.vendor_packages("speech"):
+    with pytest.raises(ModuleNotFoundError), vendor_packages("speech"):
         raise ModuleNotFoundError("No module named 'mlops_assets.lost'", name="mlops_assets.lost")
 
 
 def test_the_shipped_lines_are_valid() -> None:
-    assert "speech" in {line.line for line in wiring.lines()}
+    assert "speech" in {line.line for line in read_lines()}
 
 
 def test_another_line_is_one_more_file(lines_folder: Path) -> None:
     declare(lines_folder, "sorting.yaml")
     declare(lines_folder, "other/defs.yaml", line="other")
-    names = [line.line for line in wiring.lines()]
+    names = [line.line for line in read_lines()]
     assert names[-2:] == ["other", "sorting"]
 
 
 def test_a_line_may_read_the_environment(lines_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     golden = {"path": "{{ env('GOLDEN', 'golden') }}", "origin": "synthetic"}
     path = declare(lines_folder, "sorting.yaml", golden=golden)
-    assert next(wiring.read_lines(path)).golden.path == "golden"
+    assert next(lines_in(path)).golden.path == "golden"
     monkeypatch.setenv("GOLDEN", "elsewhere")
-    assert next(wiring.read_lines(path)).golden.path == "elsewhere"
+    assert next(lines_in(path)).golden.path == "elsewhere"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +112,7 @@ def test_a_line_may_read_the_environment(lines_folder: Path, monkeypatch: pytest
 def test_a_mistake_names_file_and_key(lines_folder: Path, changes: dict[str, object], message: str) -> None:
     declare(lines_folder, "sorting.yaml", **changes)
     with pytest.raises(ConfigError, match=message):
-        wiring.lines()
+        read_lines()
 
 
 PRIMARY = {"metric": "accuracy", "margin": 0.01}
@@ -136,27 +140,27 @@ def test_a_policy_that_the_line_cannot_keep_is_refused_with_its_key(
 ) -> None:
     declare(lines_folder, "sorting.yaml", policy={"primary": PRIMARY, **policy})
     with pytest.raises(ConfigError, match=rf"sorting\.yaml is wrong\. {message}"):
-        wiring.lines()
+        read_lines()
 
 
 def test_another_policy_is_read_whole_or_merged_and_checked_against_the_line(
     lines_folder: Path, tmp_path: Path
 ) -> None:
     declare(lines_folder, "sorting.yaml", policy={"primary": PRIMARY, "alpha": 0.1, "gates": {"max_latency_ratio": 3}})
-    line = next(each for each in wiring.lines() if each.line == "sorting")
-    assert wiring.declared_in("sorting") == lines_folder / "sorting.yaml"
-    assert wiring.declared_in("nowhere") is None
+    line = next(each for each in read_lines() if each.line == "sorting")
+    assert declared_in("sorting") == lines_folder / "sorting.yaml"
+    assert declared_in("nowhere") is None
     file = tmp_path / "other.yaml"
 
     file.write_text(yaml.safe_dump({"gates": {"max_size_ratio": 2}}))
-    merged = wiring.read_policy(file, line, merge=True)
+    merged = read_policy(file, line, merge=True)
     assert (merged.alpha, merged.gates.max_latency_ratio, merged.gates.max_size_ratio) == (0.1, 3, 2)
     with pytest.raises(ConfigError, match=r"other\.yaml is wrong\. policy\.primary: Field required"):
-        wiring.read_policy(file, line)
+        read_policy(file, line)
 
     file.write_text(yaml.safe_dump({"primary": PRIMARY}))
-    assert wiring.read_policy(file, line).alpha == 0.05
-    assert wiring.read_policy(lines_folder / "sorting.yaml", line) == line.policy
+    assert read_policy(file, line).alpha == 0.05
+    assert read_policy(lines_folder / "sorting.yaml", line) == line.policy
     for wrong, message in (
         ({"primary": {"metric": "wer", "margin": 0}}, r"policy\.primary\.metric.*'wer'"),
         ({"primary": PRIMARY, "gates": {"max_sise": 1}}, r"policy\.gates\.max_sise"),
@@ -164,38 +168,38 @@ def test_another_policy_is_read_whole_or_merged_and_checked_against_the_line(
     ):
         file.write_text(yaml.safe_dump(wrong))
         with pytest.raises(ConfigError, match=message):
-            wiring.read_policy(file, line)
+            read_policy(file, line)
     file.write_text("a: [")
     with pytest.raises(ConfigError, match="is not YAML"):
-        wiring.read_policy(file, line)
+        read_policy(file, line)
     with pytest.raises(ConfigError, match="cannot be read"):
-        wiring.read_policy(tmp_path / "absent.yaml", line)
+        read_policy(tmp_path / "absent.yaml", line)
 
 
 def test_two_lines_of_one_name_are_refused(lines_folder: Path) -> None:
     declare(lines_folder, "a.yaml")
     declare(lines_folder, "b.yaml")
     with pytest.raises(ConfigError, match=r"b\.yaml.*a\.yaml.*'sorting'"):
-        wiring.lines()
+        read_lines()
 
 
 def test_a_file_that_is_no_yaml_is_named(lines_folder: Path) -> None:
     (lines_folder / "bad.yaml").write_text("type: [")
     with pytest.raises(ConfigError, match=r"bad\.yaml is not YAML"):
-        wiring.lines()
+        read_lines()
 
 
 def test_dagsters_configuration_is_written_once(tmp_path: Path) -> None:
-    target = wiring.dagster_home(tmp_path) / "dagster.yaml"
+    target = dagster_home(tmp_path) / "dagster.yaml"
     assert "granularity: run" in target.read_text()
     target.write_text("# mine\n")
-    wiring.dagster_home(tmp_path)
+    dagster_home(tmp_path)
     assert target.read_text() == "# mine\n"
 
 
 def test_a_platform_is_made_from_settings_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path))
-    platform = wiring.platform()
+    platform = open_platform()
     assert platform.home == tmp_path
     assert platform.store.has(platform.store.put_bytes(b"kept"))
     assert platform.batches.list("speech") == []

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets import wiring
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import read_settings
 
 LineName = Annotated[str, typer.Argument(metavar="LINE", help="Name of a model line; `mlops lines` lists them.")]
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="Batch id, or the start of one.")]
@@ -18,7 +19,7 @@ BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="Batch id, or the 
 @cache
 def platform() -> Platform:
     """Return the platform of this process's settings."""
-    return wiring.platform()
+    return open_platform()
 
 
 def line(name: str) -> Line:
@@ -44,4 +45,4 @@ def batch_id(name: str, prefix: str) -> str:
 
 def actor() -> str:
     """Return the name that the ledger shows for this person: MLOPS_ACTOR, else the login name."""
-    return wiring.settings().actor or getpass.getuser()
+    return read_settings().actor or getpass.getuser()

@@ -15,7 +15,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from mlops_assets import wiring
 from mlops_assets.cli import live, progress, tour
 from mlops_assets.cli.batches import metric_rows
 from mlops_assets.cli.context import line, platform
@@ -27,6 +26,7 @@ from mlops_assets.core.records.data import ValidatedData
 from mlops_assets.core.records.decision import Decision, ReviewAnswer
 from mlops_assets.lifecycle import decide, status
 from mlops_assets.lifecycle.intake import ingest
+from mlops_assets.wiring.settings import read_settings
 
 FIRST = "speech"
 REVIEWER = "demo-reviewer"
@@ -51,7 +51,7 @@ def demo(
     json: Json = False,
 ) -> None:
     """Run the whole loop on sample data, for all lines or those named: what was decided, and where to look."""
-    settings = wiring.settings()
+    settings = read_settings()
     if fresh and settings.home.exists():
         aside = settings.home.with_name(f"{settings.home.name}.{datetime.now(UTC):%Y%m%d-%H%M%S}")
         settings.home.rename(aside)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import typer
 
-from mlops_assets import wiring
 from mlops_assets.cli.output import Exit, Json, answer, table
 from mlops_assets.core.errors import PlatformError, Unavailable
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records.base import Record
 from mlops_assets.lifecycle.auditing import disagreements
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import Settings, read_settings
 
 FREE_GB = 5
 
@@ -56,13 +57,13 @@ def _fail(name: str, found: str, todo: str) -> Diagnosis:
 def _diagnose() -> Iterator[Diagnosis]:
     yield _ok("python", f"{sys.version.split()[0]} on {sys.platform}")
     try:
-        settings = wiring.settings()
+        settings = read_settings()
     except PlatformError as error:
         yield _fail("settings", error.what, error.todo)
         return
     yield from _home(settings.home)
     try:
-        platform = wiring.platform()
+        platform = open_platform()
         lines = list(platform.lines())
     except (PlatformError, OSError) as error:
         yield _fail("platform", str(error), "Mend the above, then try again.")
@@ -111,7 +112,7 @@ def _state(platform: Platform) -> Iterator[Diagnosis]:
         yield _ok("mlflow", "reachable")
 
 
-def _line(platform: Platform, settings: wiring.Settings, line: Line) -> Iterator[Diagnosis]:
+def _line(platform: Platform, settings: Settings, line: Line) -> Iterator[Diagnosis]:
     try:
         family = platform.family(line.family)
         config = family.Config.model_validate(line.config)

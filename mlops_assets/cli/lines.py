@@ -8,10 +8,10 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
-from mlops_assets import wiring
 from mlops_assets.cli.context import LineName, line, platform
 from mlops_assets.cli.output import Json, answer, table
 from mlops_assets.lifecycle import backtesting
+from mlops_assets.wiring.lines import declared_in, read_policy
 
 policy = typer.Typer(no_args_is_help=True, help="The numbers decisions are made by.")
 
@@ -49,7 +49,7 @@ def _version(row: dict[str, Any]) -> str:
 def show(name: LineName, json: Json = False) -> None:
     """Print a line's policy: every number with its meaning and default, those that differ from it marked with *."""
     chosen = line(name).policy
-    source = wiring.declared_in(name)
+    source = declared_in(name)
     rows = list(_explained(chosen))
     document = {
         "line": name,
@@ -126,7 +126,7 @@ def backtest(
     Nothing is recorded. Works on a copy of a home, if the line is declared there.
     """
     chosen = line(name)
-    found = backtesting.backtest(platform(), chosen, wiring.read_policy(file, chosen, merge=merge))
+    found = backtesting.backtest(platform(), chosen, read_policy(file, chosen, merge=merge))
     answer(found.model_dump(mode="json"), lambda out: _tell(out, found))
 
 

@@ -3,7 +3,6 @@
 import typer
 from dotenv import load_dotenv
 
-from mlops_assets import wiring
 from mlops_assets.cli import (
     batches,
     compare,
@@ -27,6 +26,7 @@ from mlops_assets.cli import (
 )
 from mlops_assets.cli.output import fail
 from mlops_assets.core.errors import PlatformError
+from mlops_assets.wiring.settings import dotenv
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -73,7 +73,7 @@ def main() -> None:
 
     The project's .env counts for all that runs below: a line's YAML, the keys of a data judge, the workers.
     """
-    load_dotenv(wiring.dotenv())
+    load_dotenv(dotenv())
     try:
         app()
     except PlatformError as error:

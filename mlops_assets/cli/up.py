@@ -21,13 +21,15 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from mlops_assets import wiring
 from mlops_assets.cli.context import actor, platform
 from mlops_assets.cli.output import Exit, Json, answer, console
 from mlops_assets.core.errors import PlatformError
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import auditing, keys
 from mlops_assets.lifecycle.deployment import release
+from mlops_assets.wiring.environment import process_environment
+from mlops_assets.wiring.platform import inbox_folder
+from mlops_assets.wiring.settings import Settings, read_settings
 
 STOP_SECONDS = 20
 
@@ -60,7 +62,7 @@ def up(
         console.print(f"[bold red]ledger:[/] {escape(problem)} {auditing.RESTORE}")
     release.reconcile(made)
     open_instance(made).dispose()
-    settings = wiring.settings()
+    settings = read_settings()
     servers = _servers(settings, host, port, mlflow_port, gateway_port)
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -101,15 +103,15 @@ def _welcome(say: Callable[[str], None], addresses: dict[str, str], inboxes: lis
     say("Drop a zip into an inbox and watch the asset graph. Ctrl-C stops everything.")
 
 
-def _inboxes(settings: wiring.Settings, made: Platform) -> list[str]:
+def _inboxes(settings: Settings, made: Platform) -> list[str]:
     """Make the folders that are watched, so that a zip can be dropped into them at once."""
-    folders = [wiring.inbox(settings, line) for line in made.lines()]
+    folders = [inbox_folder(settings, line) for line in made.lines()]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     return [str(folder) for folder in folders]
 
 
-def _servers(settings: wiring.Settings, host: str, port: int, mlflow_port: int, gateway_port: int) -> list[Server]:
+def _servers(settings: Settings, host: str, port: int, mlflow_port: int, gateway_port: int) -> list[Server]:
     workspace = str(settings.root / "workspace.yaml")
     scripts = Path(sys.executable).parent
     dagster = f"http://{host}:{port}"
@@ -154,7 +156,7 @@ def _servers(settings: wiring.Settings, host: str, port: int, mlflow_port: int, 
 def _running(servers: list[Server], logs: Path, addresses: dict[str, str]) -> Iterator[list[subprocess.Popen[bytes]]]:
     logs.mkdir(parents=True, exist_ok=True)
     own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **addresses}
-    environment = os.environ | wiring.process_environment() | own
+    environment = os.environ | process_environment() | own
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for server in servers:
@@ -190,7 +192,7 @@ def _wait_until_ready(servers: list[Server], processes: list[subprocess.Popen[by
         for server, process in zip(servers, processes, strict=True):
             while server.address and not stop.is_set() and not _answers(server):
                 if process.poll() is not None:
-                    raise _ended(server, process, wiring.settings().home / "logs")
+                    raise _ended(server, process, read_settings().home / "logs")
                 stop.wait(0.5)
 
 

@@ -9,13 +9,13 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
-from mlops_assets import wiring
 from mlops_assets.components.assets import line_assets
 from mlops_assets.components.checks import serves_the_judged_bytes
 from mlops_assets.components.jobs import LineJobs
 from mlops_assets.components.rollouts import rollout_asset
 from mlops_assets.components.sensors import line_sensors
 from mlops_assets.core.line import Line
+from mlops_assets.wiring.lines import checked
 
 
 class ModelLine(Line, dg.Component):
@@ -30,7 +30,7 @@ class ModelLine(Line, dg.Component):
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
         """Fill in templates and let the family check its own part of the attributes."""
         assert isinstance(attributes, Line)
-        return cls.model_validate(wiring.checked(attributes, where=str(context.path)).model_dump())
+        return cls.model_validate(checked(attributes, where=str(context.path)).model_dump())
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return everything Dagster knows about this line."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from mlops_assets import wiring
 from mlops_assets.components import launches
 from mlops_assets.components.assets import CHAIN
 from mlops_assets.components.failures import Failure, failure, log_file
@@ -20,6 +19,7 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.orchestration import chain_job
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.holding import ended
+from mlops_assets.wiring.environment import dagster_home
 
 OPENING_SECONDS = 120.0
 
@@ -57,7 +57,7 @@ def open_instance(platform: Platform) -> dg.DagsterInstance:
     One process at a time: two that make Dagster's SQLite files at once leave files that nobody can open again.
     """
     with platform.leases.hold("dagster", holder=uuid.uuid4().hex, wait_seconds=OPENING_SECONDS):
-        instance = dg.DagsterInstance.from_config(str(wiring.dagster_home(platform.home)))
+        instance = dg.DagsterInstance.from_config(str(dagster_home(platform.home)))
     launches.limit(instance, platform)
     return instance
 

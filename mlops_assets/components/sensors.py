@@ -13,7 +13,6 @@ from pathlib import Path
 import dagster as dg
 from pydantic import JsonValue
 
-from mlops_assets import wiring
 from mlops_assets.components import launches
 from mlops_assets.components.assets import CHAIN, IMPROVE, SETTLE
 from mlops_assets.components.failures import failure, log_file
@@ -31,6 +30,7 @@ from mlops_assets.core.records.data import ValidatedData
 from mlops_assets.core.records.decision import Decision
 from mlops_assets.lifecycle.holding import ended
 from mlops_assets.lifecycle.intake.ingest import ingest
+from mlops_assets.wiring.platform import inbox_source
 
 INBOX_SECONDS = 10
 IMPROVE_SECONDS = 15
@@ -76,7 +76,7 @@ def take_uploads(
 
     One that is refused is set aside with the reason, the ledger and the team are told, and it is not offered again.
     """
-    inbox = wiring.inbox_source(platform, line)
+    inbox = inbox_source(platform, line)
     scan = inbox.scan(state)
     after = dict(scan.state)
     for upload in scan.ready:

@@ -4,10 +4,10 @@ import functools
 
 import dagster as dg
 
-from mlops_assets import wiring
 from mlops_assets.core.ports.platform import Platform
+from mlops_assets.wiring.platform import open_platform
 
-_platform = functools.cache(wiring.platform)
+_platform = functools.cache(open_platform)
 
 
 @dg.resource(description="Every port of the platform, filled from MLOPS_ settings.")

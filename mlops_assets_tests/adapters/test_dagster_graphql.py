@@ -15,11 +15,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_assets import wiring
 from mlops_assets.adapters.dagster_graphql import DagsterGraphql
 from mlops_assets.components.running import open_instance
 from mlops_assets.core.errors import NotFound, Unavailable
 from mlops_assets.core.orchestration import LINE_TAG, PARTITION_TAG, STAGE_TAG
+from mlops_assets.wiring.environment import process_environment
+from mlops_assets.wiring.platform import open_platform
 from mlops_assets_tests.components.conftest import declare
 from mlops_assets_tests.lines import baseline_line
 
@@ -102,7 +103,7 @@ def test_a_real_webserver_switches_sensors_and_launches_runs(tmp_path: Path, mon
     declare(tmp_path / "lines", baseline_line(tmp_path))
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MLOPS_LINES", str(tmp_path / "lines"))
-    platform = wiring.platform()
+    platform = open_platform()
     open_instance(platform).dispose()
     with webserver(platform.root, tmp_path / "log") as client:
         assert {each.name for each in client.sensors("topics") if each.running} >= SENSORS
@@ -137,7 +138,7 @@ def webserver(root: Path, log: Path) -> Iterator[DagsterGraphql]:
             [*command, "-h", "127.0.0.1", "-p", str(port)],
             stdout=output,
             stderr=output,
-            env=os.environ | wiring.process_environment(),
+            env=os.environ | process_environment(),
         )
     client, ends = DagsterGraphql(address), time.monotonic() + PATIENCE_SECONDS
     try:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from mlops_assets import wiring
 from mlops_assets.core.records.decision import Decision
 from mlops_assets.lifecycle.decide.replaying import recorded_decisions
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import Settings
 from mlops_assets_tests.cli.conftest import Shell
 from mlops_assets_tests.lifecycle.tampering import rewrite, tamper
 
@@ -16,7 +17,7 @@ from mlops_assets_tests.lifecycle.tampering import rewrite, tamper
 def decided(shell: Shell) -> list[Decision]:
     """Return the decisions of a home, without the command."""
     home = shell.folder / "home"
-    return recorded_decisions(wiring.platform(wiring.Settings(root=shell.folder, home=home)))
+    return recorded_decisions(open_platform(Settings(root=shell.folder, home=home)))
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from mlops_assets import wiring
 from mlops_assets.core.line import Line, Release
 from mlops_assets.core.ports.platform import Platform
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import Settings
 from mlops_assets_tests.cli.conftest import Shell
 from mlops_assets_tests.components.conftest import declare
 from mlops_assets_tests.lifecycle.traffic import Harm, Traffic
@@ -25,8 +26,8 @@ def rolling(shell: Shell) -> tuple[Platform, Line]:
     release = Release(deployment_strategy="canary", step_requests=100_000)
     declare(shell.folder / "lines", baseline_line(Path(shell.folder), release=release))
     assert shell("deploy", "topics", "1", "--reason", "compare with the base").code == 0
-    settings = wiring.Settings(root=shell.folder, home=shell.folder / "home", lines=shell.folder / "lines")
-    platform = wiring.platform(settings)
+    settings = Settings(root=shell.folder, home=shell.folder / "home", lines=shell.folder / "lines")
+    platform = open_platform(settings)
     return platform, next(each for each in platform.lines() if each.line == "topics")
 
 

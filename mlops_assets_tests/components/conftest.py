@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlops_assets import wiring
 from mlops_assets.adapters.mlflow_settings import quiet
 from mlops_assets.components.running import RunOutcome, open_instance, run_batch
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records.base import AssetRecord
 from mlops_assets.lifecycle.intake.ingest import ingest
+from mlops_assets.wiring.environment import dagster_home
+from mlops_assets.wiring.lines import MODEL_LINE
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import Settings
 from mlops_assets_tests.lines import BATCHES, baseline_line
 from mlops_assets_tests.platform_fixture import copied
 
@@ -39,7 +42,7 @@ class Site:
 def declare(folder: Path, line: Line) -> None:
     """Write a line's YAML into a folder of lines."""
     folder.mkdir(exist_ok=True)
-    document = {"type": wiring.MODEL_LINE, "attributes": line.model_dump(mode="json")}
+    document = {"type": MODEL_LINE, "attributes": line.model_dump(mode="json")}
     (folder / f"{line.line}.yaml").write_text(yaml.safe_dump(document))
 
 
@@ -52,7 +55,7 @@ def fresh_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mlflow import MlflowClient
 
     folder = tmp_path_factory.mktemp("fresh")
-    made = wiring.platform(wiring.Settings(root=folder, home=folder / "home"))
+    made = open_platform(Settings(root=folder, home=folder / "home"))
     with quiet():
         MlflowClient(f"sqlite:///{made.home}/mlflow.db").search_experiments()
     open_instance(made).dispose()
@@ -66,8 +69,8 @@ def make_site(folder: Path, fresh_home: Path, patch: pytest.MonkeyPatch) -> Site
     copied(fresh_home, folder / "home")
     patch.setenv("MLOPS_HOME", str(folder / "home"))
     patch.setenv("MLOPS_LINES", str(folder / "lines"))
-    patch.setenv("DAGSTER_HOME", str(wiring.dagster_home(folder / "home")))
-    platform = wiring.platform()
+    patch.setenv("DAGSTER_HOME", str(dagster_home(folder / "home")))
+    platform = open_platform()
     return Site(platform, next(each for each in platform.lines() if each.line == line.line), folder)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets import wiring
 from mlops_assets.lifecycle import status
+from mlops_assets.wiring.environment import process_environment
+from mlops_assets.wiring.platform import inbox_folder
 from mlops_assets_tests.components.conftest import Site
 from mlops_assets_tests.lines import good_batch
 
@@ -19,7 +20,7 @@ PATIENCE_SECONDS = 240
 
 @pytest.mark.slow
 def test_a_zip_in_the_inbox_ends_in_production_by_itself(site: Site) -> None:
-    environment = os.environ | wiring.process_environment()
+    environment = os.environ | process_environment()
     workspace = site.platform.root / "workspace.yaml"
     log = site.folder / "daemon.log"
     command = [str(Path(sys.executable).parent / "dagster-daemon"), "run", "-w", str(workspace)]
@@ -41,7 +42,7 @@ def test_a_zip_in_the_inbox_ends_in_production_by_itself(site: Site) -> None:
 
 def _drop(site: Site) -> None:
     """Upload as people do: under another name, renamed when it is whole."""
-    inbox = wiring.inbox(site.platform, site.line)
+    inbox = inbox_folder(site.platform, site.line)
     inbox.mkdir(parents=True)
     with zipfile.ZipFile(inbox / "monday.zip.part", "w") as archive:
         archive.write(good_batch(site.folder / "made") / "texts.jsonl", "texts.jsonl")

@@ -5,12 +5,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_assets import wiring
 from mlops_assets.cli.batches import exit_code
 from mlops_assets.cli.output import Exit
 from mlops_assets.components.running import open_instance
 from mlops_assets.core.line import Release
 from mlops_assets.lifecycle.status import show
+from mlops_assets.wiring.platform import open_platform
 from mlops_assets_tests.components.conftest import Site, declare, make_site
 
 
@@ -19,7 +19,7 @@ def site(tmp_path: Path, fresh_home: Path, monkeypatch: pytest.MonkeyPatch) -> S
     made = make_site(tmp_path, fresh_home, monkeypatch)
     line = made.line.model_copy(update={"release": Release(deployment_strategy="canary")})
     declare(tmp_path / "lines", line)
-    return Site(wiring.platform(), line, tmp_path)
+    return Site(open_platform(), line, tmp_path)
 
 
 def test_a_canary_is_shown_as_one_and_its_bytes_are_checked(site: Site) -> None:

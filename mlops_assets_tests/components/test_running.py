@@ -6,13 +6,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_assets import wiring
 from mlops_assets.components.running import continue_batch, run_batch
 from mlops_assets.core.errors import UsageError
 from mlops_assets.core.records.decision import Decision, ReviewAnswer
 from mlops_assets.core.records.outcome import DeployedVersion, Quarantined
 from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.decide import answer
+from mlops_assets.wiring.environment import dagster_home
 from mlops_assets_tests.components.conftest import Site, make_site
 
 YES = ReviewAnswer(approve=True, reviewer="grace", reason="Looked at it.", answered_at="2026-01-01T00:00:00Z")
@@ -31,7 +31,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, fresh_home: Path) -> Iterator[
 
 
 def instance(site: Site) -> dg.DagsterInstance:
-    return dg.DagsterInstance.from_config(str(wiring.dagster_home(site.platform.home)))
+    return dg.DagsterInstance.from_config(str(dagster_home(site.platform.home)))
 
 
 def materialized(site: Site, batch_id: str) -> set[str]:

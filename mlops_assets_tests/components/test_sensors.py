@@ -8,20 +8,21 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_assets import wiring
 from mlops_assets.components.model_line import line_definitions
 from mlops_assets.components.running import open_instance, run_batch
 from mlops_assets.core.orchestration import LINE_TAG, chain_job
 from mlops_assets.core.records.outcome import Quarantined
 from mlops_assets.lifecycle.deployment.rollout import deploy, rollback
 from mlops_assets.lifecycle.intake.validate import validate
+from mlops_assets.wiring.environment import dagster_home
+from mlops_assets.wiring.platform import inbox_folder
 from mlops_assets_tests.components.conftest import Site
 from mlops_assets_tests.lines import good_batch
 
 
 @pytest.fixture
 def instance(site: Site) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.from_config(str(wiring.dagster_home(site.platform.home))) as made:
+    with dg.DagsterInstance.from_config(str(dagster_home(site.platform.home))) as made:
         yield made
 
 
@@ -57,7 +58,7 @@ class Eye:
 
 def upload(site: Site, name: str, *, seed: int = 1) -> Path:
     folder = good_batch(site.folder / f"made{seed}", seed=seed)
-    target = wiring.inbox(site.platform, site.line) / name
+    target = inbox_folder(site.platform, site.line) / name
     target.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(target, "w") as archive:
         archive.write(folder / "texts.jsonl", "texts.jsonl")

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from mlops_assets import wiring
 from mlops_assets.components.model_line import line_definitions
 from mlops_assets.components.triggers import trigger_sensor
 from mlops_assets.core.line import Line
 from mlops_assets.core.orchestration import LINE_TAG
+from mlops_assets.wiring.environment import dagster_home
 from mlops_assets_tests.components.conftest import Site
 from mlops_assets_tests.components.test_sensors import Eye
 from mlops_assets_tests.lifecycle.used import eager, use
@@ -17,7 +17,7 @@ from mlops_assets_tests.lifecycle.used import eager, use
 
 @pytest.fixture
 def instance(site: Site) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.from_config(str(wiring.dagster_home(site.platform.home))) as made:
+    with dg.DagsterInstance.from_config(str(dagster_home(site.platform.home))) as made:
         yield made
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_assets import wiring
 from mlops_assets.components.running import open_instance, run_batch
 from mlops_assets.components.sensors import next_step
 from mlops_assets.core.policy import Human
 from mlops_assets.core.records.decision import Decision
 from mlops_assets.core.records.outcome import Quarantined
 from mlops_assets.defs.automation.upkeep import upkeep
+from mlops_assets.wiring.platform import open_platform
 from mlops_assets_tests.components.conftest import Site, declare, make_site
 from mlops_assets_tests.lifecycle.tampering import tamper
 
@@ -24,7 +24,7 @@ def site(tmp_path: Path, fresh_home: Path, monkeypatch: pytest.MonkeyPatch) -> S
     policy = made.line.policy.model_copy(update={"human": AT_ONCE})
     line = made.line.model_copy(update={"policy": policy})
     declare(tmp_path / "lines", line)
-    return Site(wiring.platform(), line, tmp_path)
+    return Site(open_platform(), line, tmp_path)
 
 
 def test_an_expired_review_is_rejected_by_upkeep_and_its_batch_is_set_aside(site: Site) -> None:

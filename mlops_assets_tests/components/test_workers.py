@@ -60,8 +60,9 @@ def test_a_run_started_again_is_not_blamed_for_the_death_of_the_first(site: Site
 
 def test_processes_that_open_a_new_home_at_once_all_get_it(site: Site) -> None:
     code = (
-        "from mlops_assets import wiring; from mlops_assets.components.running import open_instance\n"
-        "open_instance(wiring.platform()).dispose()"
+        "from mlops_assets.components.running import open_instance\n"
+        "from mlops_assets.wiring.platform import open_platform\n"
+        "open_instance(open_platform()).dispose()"
     )
     environment = os.environ | {"MLOPS_HOME": str(site.folder / "new home")}
     openers = [subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], env=environment) for _ in range(3)]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlops_assets import wiring
 from mlops_assets.core.dataset import read_items
 from mlops_assets.families.preference import FAMILY
 from mlops_assets.families.preference.config import Config
+from mlops_assets.wiring.lines import read_lines
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data"
@@ -26,7 +26,7 @@ SETS = {
 def checked(tmp_path_factory):
     """What the family finds in each committed set, and its items."""
     folder = tmp_path_factory.mktemp("sets")
-    line = next(line for line in wiring.lines() if line.line == "preference")
+    line = next(line for line in read_lines() if line.line == "preference")
     config, found = Config.model_validate(line.config), {}
     for name, path in SETS.items():
         (folder / name).mkdir()

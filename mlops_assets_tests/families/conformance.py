@@ -23,13 +23,14 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from typing_extensions import get_protocol_members
 
-from mlops_assets import families, wiring
+from mlops_assets import families
 from mlops_assets.adapters.executable_content import executable_content
 from mlops_assets.core.dataset import item_input, read_items
 from mlops_assets.core.digests import sha256_file, sha256_folder
 from mlops_assets.core.events import Correction, Feedback, Prediction, Reported
 from mlops_assets.core.family import Checked, Family, Progress, Trained
 from mlops_assets.core.records.data import Item
+from mlops_assets.wiring.families import load_family
 from mlops_assets_tests.families import junk
 from mlops_assets_tests.families.examples import Example
 
@@ -43,7 +44,7 @@ HEAVY = (
 TRAIN = """
 import json, os, signal, sys
 from pathlib import Path
-from mlops_assets import wiring
+from mlops_assets.wiring.families import load_family
 
 name, config = sys.argv[1], json.loads(sys.argv[2])
 data, held_out, parent, run_dir = map(Path, sys.argv[3:7])
@@ -56,7 +57,7 @@ def report(progress):
         if dies and progress.done > progress.total / 2:
             os.kill(os.getpid(), signal.SIGKILL)
 
-family = wiring.family(name)
+family = load_family(name)
 config = family.Config.model_validate(config)
 trained = family.train(data, held_out, parent, config, seed, run_dir, report)
 curve = [[point.step, point.loss, point.held_out_loss] for point in trained.curve]
@@ -73,7 +74,7 @@ class Prepared:
 
     @cached_property
     def family(self) -> Family:
-        return wiring.family(self.name)
+        return load_family(self.name)
 
     @cached_property
     def example(self) -> Example:

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue
 
-from mlops_assets import wiring
 from mlops_assets.core.family import Family
 from mlops_assets.core.records.data import Finding
+from mlops_assets.wiring.families import load_family
 from mlops_assets_tests.families import junk
 
 ODD = st.sampled_from("\x00\x07\x1f\x7f\x85\u200b\u202e\u2028\ufeff\U0001f600\t\n")
@@ -34,7 +34,7 @@ def dropped(family: Family, config: BaseModel, folder: Path, name: str, row: Jso
 @given(text=TEXTS)
 @FAST
 def test_a_text_is_refused_by_the_number_it_is_dropped_by(tmp_path: Path, text: str) -> None:
-    family = wiring.family("baseline")
+    family = load_family("baseline")
     config = family.Config()
     found = {each.code for each in dropped(family, config, tmp_path, "a.jsonl", {"text": text, "label": "x"})}
     assert codes(family.refuse(text, config)) == found
@@ -44,7 +44,7 @@ def test_a_text_is_refused_by_the_number_it_is_dropped_by(tmp_path: Path, text: 
 @FAST
 def test_a_message_is_refused_by_the_number_it_is_dropped_by(tmp_path: Path, text: str) -> None:
     """Too short a message, or one that a spreadsheet would run, is only no good to learn from."""
-    family = wiring.family("text")
+    family = load_family("text")
     config = family.Config.model_validate({"labels": ["a", "b"], "max_chars": 60})
     row = {"message": text, "category": "a"}
     found = {each.code for each in dropped(family, config, tmp_path, "a.jsonl", row)} - {"TXT011", "TXT024"}
@@ -60,7 +60,7 @@ def test_a_message_is_refused_by_the_number_it_is_dropped_by(tmp_path: Path, tex
 def test_an_event_is_refused_by_the_number_it_is_dropped_by(
     tmp_path: Path, kind: str, user: str, bars: float | None
 ) -> None:
-    family = wiring.family("preference")
+    family = load_family("preference")
     config = family.Config.model_validate({"max_text": 30})
     event = {"type": kind, "user": user, "bars": bars}
     found = {each.code for each in dropped(family, config, tmp_path, "a.jsonl", event | {"rating": 4})}
@@ -81,12 +81,12 @@ def test_an_event_is_refused_by_the_number_it_is_dropped_by(
     ],
 )
 def test_an_event_of_other_columns_or_kinds_is_refused(event: dict[str, JsonValue], said: str) -> None:
-    family = wiring.family("preference")
+    family = load_family("preference")
     assert said in family.refuse(event, family.Config())
 
 
 def test_an_event_may_lack_columns_and_have_those_that_are_not_learned_from() -> None:
-    family = wiring.family("preference")
+    family = load_family("preference")
     known: dict[str, JsonValue] = {
         "type": None,
         "success": False,
@@ -106,7 +106,7 @@ def test_a_file_is_refused_by_the_number_it_is_dropped_by(
     tmp_path: Path, name: str, only_for_learning: set[str]
 ) -> None:
     pytest.importorskip({"speech": "soundfile", "vision": "PIL"}[name])
-    family = wiring.family(name)
+    family = load_family(name)
     config = family.Config.model_validate({"labels": ["a", "b"]} if name == "vision" else {"max_seconds": 3})
     made = junk.files()
     hurt = made["a recording" if name == "speech" else "a picture"]

@@ -7,7 +7,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from mlops_assets import wiring
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records.decision import Decision, ReviewAnswer
@@ -18,6 +17,8 @@ from mlops_assets.lifecycle.intake.ingest import ingest
 from mlops_assets.lifecycle.intake.validate import validate
 from mlops_assets.lifecycle.quarantine import quarantine
 from mlops_assets.lifecycle.training.train import train
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import Settings
 from mlops_assets_tests.lines import BATCHES, baseline_line
 from mlops_assets_tests.platform_fixture import InProcess, make_platform
 
@@ -27,7 +28,7 @@ YES = ReviewAnswer(approve=True, reviewer="bob", reason="read them", answered_at
 def open_line(folder: Path) -> tuple[Platform, Line]:
     """Open the platform under `folder` as a process finds it, with processes for tasks and a real MLflow."""
     line = baseline_line(folder)
-    made = wiring.platform(wiring.Settings(root=folder, home=folder / "home"))
+    made = open_platform(Settings(root=folder, home=folder / "home"))
     return replace(made, lines=lambda: [line], code_version=lambda _: "test"), line
 
 

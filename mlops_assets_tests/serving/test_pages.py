@@ -168,7 +168,7 @@ def test_style_and_script_are_kept_by_browsers_and_change_their_address_when_the
             answer = client.get(str(address))
             assert answer.status_code == 200
             assert "immutable" in answer.headers["cache-control"]
-        assert client.get("/static/..%2f..%2fwiring.py").status_code == 404
+        assert client.get("/static/..%2f..%2finference.py").status_code == 404
         assert client.get("/static/login.html").status_code == 404
 
 

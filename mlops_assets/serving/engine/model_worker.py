@@ -16,10 +16,10 @@ from pathlib import Path
 import orjson
 from pydantic import BaseModel, JsonValue
 
-from mlops_assets import wiring
 from mlops_assets.adapters.child import die_with_parent, pin_threads
 from mlops_assets.core.family import Family, Predictor
 from mlops_assets.serving.engine import frames
+from mlops_assets.wiring.families import family_config, load_family, vendor_packages
 
 LONGEST_SHOWN = 2_000  # characters of an answer's short text
 Result = tuple[int, bytes, str]  # letter, JSON, short text or sentence
@@ -107,9 +107,9 @@ def main(arguments: list[str]) -> int:
 
 def load(wanted: frames.Servable) -> Model:
     """Load a servable for the line that it is of."""
-    family = wiring.family(wanted.family)
-    config = wiring.family_config(family, wanted.config, where="the line")
-    with wiring.vendor_packages(wanted.family):
+    family = load_family(wanted.family)
+    config = family_config(family, wanted.config, where="the line")
+    with vendor_packages(wanted.family):
         return Model(family, config, family.load(Path(wanted.path)), Path(wanted.folder))
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from mlops_assets import wiring
 from mlops_assets.core.digests import sha256_bytes
 from mlops_assets.lifecycle import pages
 from mlops_assets.lifecycle.decide.questions import questions
 from mlops_assets.serving.door.access import Caller
+from mlops_assets.wiring.settings import read_settings
 
 FOLDER = Path(__file__).parent
 # Reports are whole in one file, styled inline, and act on nothing: they may not even run a script.
@@ -53,7 +53,7 @@ def assets() -> dict[str, Asset]:
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page for the caller of a request."""
     caller: Caller = request.scope["caller"]
-    settings = wiring.settings()
+    settings = read_settings()
     text = (
         _environment()
         .get_template(template)

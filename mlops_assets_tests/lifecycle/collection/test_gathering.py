@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from mlops_assets import wiring
 from mlops_assets.core.events import Feedback
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
@@ -22,6 +21,8 @@ from mlops_assets.lifecycle.collection.triggering import trigger
 from mlops_assets.lifecycle.failpoints import VARIABLE
 from mlops_assets.lifecycle.intake.ingest import raw_batch, stored_copy
 from mlops_assets.lifecycle.intake.validate import validate
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import Settings
 from mlops_assets_tests.lifecycle.chain import open_light_line
 from mlops_assets_tests.lifecycle.used import asked, corrected, eager, report, use
 from mlops_assets_tests.lines import baseline_line, texts
@@ -95,9 +96,9 @@ def test_the_last_report_counts_and_what_cannot_be_used_says_why(platform: Platf
 
 def test_postgres_gathers_the_same_batch_as_sqlite(platform: Platform, tmp_path: Path, postgres_url: str) -> None:
     line = eager(baseline_line(tmp_path))
-    settings = wiring.Settings(root=tmp_path, home=tmp_path / "other", database_url=postgres_url)
+    settings = Settings(root=tmp_path, home=tmp_path / "other", database_url=postgres_url)
     digests = []
-    for each in (platform, wiring.platform(settings)):
+    for each in (platform, open_platform(settings)):
         use(each, line, items=30)
         done = trigger(each, line, datetime.now(UTC), actor="ada")
         assert done.batch is not None

@@ -14,7 +14,6 @@ import orjson
 import psutil
 import pytest
 
-from mlops_assets import wiring
 from mlops_assets.core.dataset import item_input, read_items
 from mlops_assets.core.line import EvaluationSet, Line
 from mlops_assets.core.policy import Margin, Policy
@@ -22,6 +21,7 @@ from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap
 from mlops_assets.serving.engine.exchange import Inputs, replies_of
 from mlops_assets.serving.engine.frames import Blob, Servable
 from mlops_assets.serving.engine.process import WorkerProcess
+from mlops_assets.wiring.families import load_family
 from mlops_assets_tests.families import conformance, junk
 from mlops_assets_tests.families.examples import Example
 from mlops_assets_tests.platform_fixture import InProcess, make_platform
@@ -84,7 +84,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     lines, inputs = [], {}
     for name in here:
         values = example(name).config(folder / name)
-        family = wiring.family(name)
+        family = load_family(name)
         config = family.Config.model_validate(values)
         batch = example(name).batch(folder / name / "batch", 1)
         family.check(batch, folder / name / "data", config, lambda _: None)
