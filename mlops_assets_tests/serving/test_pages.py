@@ -108,7 +108,7 @@ def test_the_first_page_says_how_each_line_does(watched_gateway: Gateway) -> Non
     text = opened_page(watched_gateway, "/").text
     for said in (
         "web1:4711", "Version 2 serves, health 0.98", "7 requests wait", "2 were refused for overload", "healthy",
-        "1 of 3 signals within their limits", "too few requests to say", "21 ms", "cannot serve version 3",
+        "1 of 3 signals within their limits, 1 not known", "too few requests to say", "21 ms", "cannot serve version 3",
         "Batch", "a person is asked", "pending review", "1 question waits for a person",
     ):  # fmt: skip
         assert said in text.replace(" ,", ","), said
@@ -121,6 +121,15 @@ def test_the_page_of_a_line_has_score_and_gates_and_draws_them_over_time(watched
     assert len(drawn_charts) == 4
     assert any(str(says).startswith("Health score of each version") for says in drawn_charts)
     assert "beyond 1000" in page.text
+
+
+def test_a_line_that_nobody_asks_is_not_called_inconclusive(own_gateway: Gateway) -> None:
+    look(own_gateway.platform, own_gateway.line, datetime.now(UTC))
+    for path in ("/", "/lines/topics"):
+        text = opened_page(own_gateway, path).text
+        assert "No requests in the last 5 minutes: its health is not known" in text
+        assert "inconclusive" not in text
+        assert "Score –" not in text
 
 
 def test_a_canary_is_shown_with_its_evidence_while_it_runs_and_after_it_was_taken_back(own_gateway: Gateway) -> None:

@@ -85,7 +85,8 @@ def ago(moment: str, now: datetime) -> str:
     for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit} ago"
-    return f"{max(seconds, 0):.0f} seconds ago"
+    whole = round(max(seconds, 0))
+    return f"{whole} second{'s' * (whole != 1)} ago"
 
 
 def milliseconds(value: float | None) -> str:
