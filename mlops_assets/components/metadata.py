@@ -1,29 +1,28 @@
 """What a person sees of each record in the Dagster UI: numbers, tables and pictures, made from the record alone."""
 
-import base64
 import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import dagster as dg
 
+from mlops_assets.components.display import Metadata, bullets, picture, table
+from mlops_assets.components.evaluation_metadata import measured
 from mlops_assets.components.samples import samples
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records.base import AssetRecord
 from mlops_assets.core.records.data import RawBatch, ValidatedData
 from mlops_assets.core.records.decision import Decision, Exchange
-from mlops_assets.core.records.evaluation import Comparison, EvalReport, ItemChange
+from mlops_assets.core.records.evaluation import EvalReport
 from mlops_assets.core.records.outcome import DeployedVersion, Quarantined
 from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.decide.page import write_decision_page
-from mlops_assets.lifecycle.evaluation.report import intervals_png, learning_curve_png
+from mlops_assets.lifecycle.evaluation.report import learning_curve_png
 from mlops_assets.lifecycle.history import batch_findings
 from mlops_assets.lifecycle.line_report import write_line_page
 
-Metadata = Mapping[str, Any]
 SECONDS_PER_MINUTE = 60
 
 
@@ -66,7 +65,7 @@ def _(record: ValidatedData, platform: Platform, line: Line) -> Metadata:
         **({"items by label": table(_by_label(record.labels))} if record.labels else {}),
         **samples(platform.store.folder(record.dataset)),
         **(
-            {"stopped because": _bullets([f"{r.code} {r.title} {r.detail}" for r in record.reasons])}
+            {"stopped because": bullets([f"{r.code} {r.title} {r.detail}" for r in record.reasons])}
             if record.reasons
             else {}
         ),
@@ -92,16 +91,9 @@ def _(record: CandidateModel, platform: Platform, line: Line) -> Metadata:
 
 @describe.register
 def _(record: EvalReport, platform: Platform, line: Line) -> Metadata:
-    whole = [each for each in record.comparisons if each.slice is None]
     page = {} if record.page is None else {"report": dg.MetadataValue.path(str(platform.store.file(record.page)))}
     return {
-        **_headline(record, line.policy.primary.metric),
-        "metrics": table([_compared(each) for each in whole]),
-        "intervals": picture(intervals_png(record)),
-        **_classes(record),
-        **({"worst items": table([_changed(each) for each in record.worst])} if record.worst else {}),
-        **({"best items": table([_changed(each) for each in record.best])} if record.best else {}),
-        "scorer": record.scorer,
+        **measured(record, line.policy.primary.metric),
         **page,
         **_line_page(platform, line),
         **_tracked(platform, record.mlflow_run_id),
@@ -130,14 +122,14 @@ def _(record: Decision, platform: Platform, line: Line) -> Metadata:
     bought = [{"what": each.tool, "cost": each.cost, "why": each.why} for each in record.evidence.purchases]
     return {
         "verdict": f"{record.verdict}, waits for a person" if record.pending else record.verdict,
-        "reasons": _bullets(record.reasons),
+        "reasons": bullets(record.reasons),
         **({"page of the evidence": dg.MetadataValue.path(str(page))} if page else {}),
         **(
             {"question": f"{record.question} Answer it: mlops reviews show {record.decision_id[:12]}"}
             if record.question
             else {}
         ),
-        **{name: _bullets(sentences) for name, sentences in told.items() if sentences},
+        **{name: bullets(sentences) for name, sentences in told.items() if sentences},
         **({"gates and statistics": table(checks)} if checks else {}),
         "agent path": " → ".join(record.path),
         "decision id": record.decision_id,
@@ -181,101 +173,8 @@ def _(record: Quarantined, platform: Platform, line: Line) -> Metadata:
     }
 
 
-def table(rows: Sequence[Mapping[str, str | int | float]]) -> dg.TableMetadataValue:
-    """Return rows as a table; columns are those of the first row."""
-    names = {int: "int", float: "float"}
-    columns = [dg.TableColumn(name, names.get(type(value), "string")) for name, value in rows[0].items()]
-    return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows], schema=dg.TableSchema(columns))
-
-
-def picture(png: bytes) -> dg.MarkdownMetadataValue:
-    """Return a PNG as markdown that holds it."""
-    return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(png).decode()})")
-
-
-def _headline(record: EvalReport, metric: str) -> Metadata:
-    golden = {each.name for each in record.sets if each.kind == "golden"}
-    return {
-        f"{metric} {system}": value
-        for each in record.comparisons
-        if each.metric == metric and each.slice is None and each.set_name in golden
-        for system in ("candidate", "production", "baseline")
-        if (value := getattr(each, system)) is not None
-    }
-
-
-def _compared(each: Comparison) -> dict[str, str | int]:
-    def number(value: float | None) -> str:
-        return "" if value is None else f"{value:.4f}"
-
-    low, high = each.candidate_interval or (None, None)
-    return {
-        "set": each.set_name,
-        "metric": each.metric,
-        "baseline": number(each.baseline),
-        "classical": number(each.classical),
-        "production": number(each.production),
-        "candidate": number(each.candidate),
-        "interval": f"{number(low)} to {number(high)}" if low is not None else "",
-        "gain": number(each.delta),
-        "gain from": number(each.lower),
-        "gain to": number(each.upper),
-        "n": each.n,
-        "data": each.origin,
-    }
-
-
 def _by_label(labels: Mapping[str, int]) -> list[dict[str, str | int]]:
     return [{"label": label, "items": count} for label, count in labels.items()]
-
-
-def _classes(record: EvalReport) -> Metadata:
-    """Return what is confused, how far confidence is from accuracy, and what compression cost, where it was counted."""
-    pairs = [
-        {
-            "set": each.set_name,
-            "label": pair.label,
-            "taken for": pair.predicted,
-            "before": _share(pair.production),
-            "after": _share(pair.candidate),
-            "change": "" if pair.delta is None else f"{pair.delta:+.1%}",
-            "from": _share(pair.lower),
-            "to": _share(pair.upper),
-            "n": pair.n,
-        }
-        for each in record.confusions
-        for pair in each.pairs
-    ]
-    calibrated = [
-        {"set": each.set_name, "system": each.system, "calibration error": each.error} for each in record.calibrations
-    ]
-    compressed = [
-        {
-            "set": each.set_name,
-            "agreement": _share(each.agreement),
-            f"change in {each.metric}": f"{each.delta:+.4f}",
-            "size": f"{each.size_ratio:.2f} of full precision",
-            "latency": f"{each.latency_ratio:.2f} of full precision",
-        }
-        for each in record.compression
-    ]
-    found = {"confusions that moved": pairs, "calibration": calibrated, "compression": compressed}
-    return {name: table(rows) for name, rows in found.items() if rows}
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
-
-
-def _changed(each: ItemChange) -> dict[str, str | float]:
-    return {
-        "set": each.set_name,
-        "item": each.item,
-        "reference": each.reference,
-        "before": each.production,
-        "after": each.candidate,
-        "change": each.change,
-    }
 
 
 def _line_page(platform: Platform, line: Line) -> Metadata:
@@ -297,7 +196,3 @@ def _heard(exchange: Exchange) -> str:
     if exchange.reply is None:
         return f"{exchange.model} gave no usable answer: {exchange.failure} The rule stands."
     return f"{exchange.model} recommends {exchange.reply.recommendation}; its words are on the page."
-
-
-def _bullets(sentences: Sequence[str]) -> dg.MarkdownMetadataValue:
-    return dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in sentences))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from mlops_assets.components.metadata import Metadata, picture, table
+from mlops_assets.components.display import Metadata, picture, table
 from mlops_assets.core.line import Line
 from mlops_assets.core.orchestration import LINE_TAG
 from mlops_assets.core.ports.platform import Platform
