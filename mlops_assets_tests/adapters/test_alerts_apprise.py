@@ -24,7 +24,7 @@ from mlops_assets.adapters.alerts_apprise import AppriseAlerts
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.leases import SqlLeases
 from mlops_assets.adapters.database.outbox import Outbox
-from mlops_assets.core.ports import Alert
+from mlops_assets.core.ports.mirrors import Alert
 database = Database(sys.argv[1])
 alerts = AppriseAlerts([sys.argv[2]], outbox=Outbox(database), leases=SqlLeases(database))
 print("ready", flush=True)

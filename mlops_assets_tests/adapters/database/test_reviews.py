@@ -12,7 +12,7 @@ import sys
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.reviews import SqlReviews
 from mlops_assets.core.errors import Refused
-from mlops_assets.core.records import ReviewAnswer
+from mlops_assets.core.records.decision import ReviewAnswer
 reviews = SqlReviews(Database(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
