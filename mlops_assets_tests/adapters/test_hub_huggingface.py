@@ -84,7 +84,7 @@ def test_a_process_that_starts_sets_the_tags_again_that_somebody_removed(hub: Hu
     assert len(hub.asked) == asked, "a process asks once: upkeep comes every half minute"
     HuggingFaceHub().tag(SETTINGS, wanted, moving="production")
     assert repository.tags == wanted
-    repository.tags.update({name: repository.commits[0]["id"] for name in wanted})
+    repository.tags.update(dict.fromkeys(wanted, str(repository.commits[0]["id"])))
     with pytest.raises(Corrupt, match="Tag v2"):
         HuggingFaceHub().tag(SETTINGS, wanted, moving="production")
     assert repository.tags["production"] == commit, "what may move is moved before"
