@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import orjson
 from pydantic import JsonValue
@@ -11,8 +11,7 @@ from mlops_assets.core.line import Line
 from mlops_assets.serving.engine.frames import Blob
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The answer for one input: `body`, or the client's `problem`, or the code of our `failure` and `why`.
 
     `body` is the output as JSON; `shown` is its short text. `prediction_id` is None for a problem: a wrong input is no

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 from pydantic import JsonValue
@@ -11,8 +12,7 @@ from mlops_assets.serving.engine import frames
 from mlops_assets.serving.engine.frames import Blob
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What came back for one input: an answer, or a problem of the input, or the code of our failure and why."""
 
     body: bytes = b""

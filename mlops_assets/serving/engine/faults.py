@@ -7,7 +7,6 @@ asks for them; a version that serves everybody is never touched.
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -59,4 +58,4 @@ class Faults:
 
 
 def _failed(reply: Reply) -> Reply:
-    return replace(reply, body=b"", shown="", failure="injected", why="a fault was injected")
+    return reply._replace(body=b"", shown="", failure="injected", why="a fault was injected")

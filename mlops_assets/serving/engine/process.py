@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -31,7 +31,7 @@ class WorkerProcess(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[str] = self.loop.create_future()
         self._frames = frames.Frames()
-        self._answer: asyncio.Future[list[bytes]] | None = None
+        self._answered: Callable[[list[bytes]], None] | None = None
         self._why = ""
         self._folder = tempfile.TemporaryDirectory(prefix="mlops-model-")
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,16 +77,25 @@ class WorkerProcess(asyncio.Protocol):
         transport, _ = await self.loop.create_connection(lambda: self, sock=self._socket)
         self._transport = cast(asyncio.Transport, transport)
 
-    def exchange(self, parts: Sequence[bytes]) -> "asyncio.Future[list[bytes]]":
-        """Send a frame; the future is the answering frame, or Ended."""
-        assert self._answer is None, "one exchange at a time"
-        answer = self._answer = self.loop.create_future()
-        if self.ended.done():
-            self._fail(self.ended.result())
-        else:
-            assert self._transport is not None, "not started"
+    async def exchange(self, parts: Sequence[bytes]) -> list[bytes]:
+        """Send a frame and return the answering one; Ended if the process ends before."""
+        answer: asyncio.Future[list[bytes]] = self.loop.create_future()
+        self.send(parts, lambda said: None if answer.done() else answer.set_result(said))
+        await asyncio.wait((answer, self.ended), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise Ended(self.ended.result())
+        return answer.result()
+
+    def send(self, parts: Sequence[bytes], answered: Callable[[list[bytes]], None]) -> None:
+        """Send a frame; `answered` takes the answering one as it arrives, or raises ValueError: then the process ends.
+
+        A future would cost every prediction one more turn of the event loop, and each turn gives Python away.
+        """
+        assert self._answered is None, "one exchange at a time"
+        assert self._transport is not None, "not started"
+        self._answered = answered
+        if not self._transport.is_closing():  # else `ended` is about to say why
             self._transport.write(frames.packed(parts))
-        return answer
 
     @property
     def pid(self) -> int | None:
@@ -134,22 +143,14 @@ class WorkerProcess(asyncio.Protocol):
         """Take in what the process says."""
         try:
             for parts in self._frames.feed(data):
-                answer, self._answer = self._answer, None
-                if answer is None:
+                answered, self._answered = self._answered, None
+                if answered is None:
                     raise ValueError("it said something without being asked")
-                if not answer.done():
-                    answer.set_result(parts)
+                answered(parts)
         except ValueError as error:
             self.kill(str(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits that the process is gone."""
-        why = self._why or "the process died"
         if not self.ended.done():
-            self.ended.set_result(why)
-        self._fail(why)
-
-    def _fail(self, why: str) -> None:
-        answer, self._answer = self._answer, None
-        if answer is not None and not answer.done():
-            answer.set_exception(Ended(why))
+            self.ended.set_result(self._why or "the process died")

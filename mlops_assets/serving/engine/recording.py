@@ -8,9 +8,9 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import NamedTuple
 
 from pydantic import JsonValue, ValidationError
 
@@ -27,12 +27,13 @@ MOST_WAITING = 100_000
 MOST_FILES_WAITING = 32  # media files in memory that wait to be kept; of later ones the event alone is
 STOP_SECONDS = 10.0
 LONGEST_LABEL = 200  # characters
-_FIELDS = ("event_id", "user", "version", "arm", "latency_ms", "error", "of", "agrees", "cost", "request", "model")
+_FIELDS = (
+    "event_id", "user", "version", "arm", "latency_ms", "error", "of", "agrees", "cost", "request", "model", "cold",
+)  # fmt: skip
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """A prediction as the engine saw it; see `core.events.Prediction` for its fields."""
 
     line: Line
@@ -47,6 +48,7 @@ class Seen:
     agrees: bool | None = None
     cost: float | None = None
     request: str | None = None
+    cold: bool | None = None
     model: str | None = None
     input: JsonValue | Blob = None
     output: JsonValue = None
@@ -88,7 +90,7 @@ class Recorder:
             self.lost += 1
             return
         if isinstance(seen.input, Blob) and len(self._waiting) >= MOST_FILES_WAITING:
-            seen = replace(seen, input=None)
+            seen = seen._replace(input=None)
         self._waiting.append(seen)
         if not self._some.is_set():
             self._some.set()

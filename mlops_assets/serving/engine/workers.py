@@ -226,19 +226,14 @@ class ServedModel:
         else:
             letters = b"".join(ask.inputs.letters for ask in asks)
             parts = [part for ask in asks for part in ask.inputs.parts]
-        process.exchange([letters, *parts]).add_done_callback(self._returned)
+        process.send([letters, *parts], self._returned)
 
-    def _returned(self, answer: "asyncio.Future[list[bytes]]") -> None:
+    def _returned(self, said: list[bytes]) -> None:
         """Hand out what the process answered; a process that is lost is dealt with by `_supervise`."""
-        flight, process = self._flight, self._process
-        if answer.cancelled() or answer.exception() is not None or flight is None:
+        flight = self._flight
+        if flight is None:
             return
-        try:
-            replies = replies_of(answer.result(), flight.size)
-        except ValueError as error:
-            if process is not None:
-                process.kill(str(error))
-            return
+        replies = replies_of(said, flight.size)
         self._flight = None
         if self._lost:
             self._lost, self.problem = 0, ""

@@ -37,7 +37,8 @@ class Away:
 
 
 def seen(line: Line, **changes: Any) -> Seen:
-    return replace(Seen(line, new_event_id(), version=1, arm="production", latency_ms=1.5, shown="sport"), **changes)
+    seen = Seen(line, new_event_id(), version=1, arm="production", latency_ms=1.5, shown="sport")
+    return seen._replace(**changes)
 
 
 def stored(platform: Platform, line: Line) -> list[Prediction]:
