@@ -23,7 +23,7 @@ from mlops_assets.serving.door.door import Door
 from mlops_assets.serving.door.key_reader import KeyReader
 from mlops_assets.serving.door.login import LogIn
 from mlops_assets.serving.door.routing import RouteTable, Target
-from mlops_assets.serving.door.sessions import Sessions, signing_secret
+from mlops_assets.serving.door.sessions import Sessions
 from mlops_assets.serving.door.strict import StrictRoute
 from mlops_assets.serving.door.visit import MEGABYTE, DoorSettings
 from mlops_assets.serving.engine.engine import Engine
@@ -110,7 +110,7 @@ def build(
         app,
         keyring=keyring,
         reader=reader,
-        login=LogIn(keyring, Sessions(signing_secret(platform.home), keyring)),
+        login=LogIn(keyring, Sessions(platform.home, keyring)),
         routes=table,
         limit=lambda target: _largest_body(target, lines, chosen),
         settings=chosen,
@@ -129,5 +129,7 @@ def _check_strict(app: FastAPI) -> None:
 
 
 def _largest_body(target: Target | None, lines: Mapping[str, Line], settings: DoorSettings) -> int:
-    line = lines.get(target.parameters.get("line", "")) if target and target.path == PREDICT else None
+    if target is None or target.app is None:
+        return settings.max_form
+    line = lines.get(target.parameters.get("line", "")) if target.path == PREDICT else None
     return int(line.serving.max_body_mb * MEGABYTE) if line else settings.max_body

@@ -102,6 +102,11 @@ def test_other_paths_lines_and_kinds_of_content_are_refused(client: httpx.Client
     assert (audio.status_code, audio.json()["error"]["code"]) == (415, "unsupported_media_type")
 
 
+def test_json_is_read_as_curl_sends_it(client: httpx.Client) -> None:
+    curl = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert client.post(PATH, content='{"input": "music1", "user": "u17"}', headers=curl).status_code == 200
+
+
 def test_the_document_describes_it(client: httpx.Client) -> None:
     described = client.get("/openapi.json").json()["paths"]["/v1/lines/{line}/predict"]["post"]
     assert {"application/json", "audio/*", "image/*"} <= described["requestBody"]["content"].keys()

@@ -23,6 +23,7 @@ from mlops_assets.core.errors import (
 )
 
 RETRY_SECONDS = 1
+MOST_PROBLEMS = 10  # of one request that are told
 UNEXPECTED = "Something went wrong here, not with your request; it is in the gateway's log under this request id."
 CODES = {
     400: "bad_request",
@@ -33,6 +34,7 @@ CODES = {
     408: "too_slow",
     409: "conflict",
     413: "too_large",
+    414: "too_long",
     415: "unsupported_media_type",
     422: "invalid",
     429: "too_many_requests",
@@ -112,11 +114,17 @@ async def _platform_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _wrong_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    problems = (
-        f"{'.'.join(str(part) for part in each['loc'])}: {each['msg'].removeprefix('Value error, ')}"
-        for each in error.errors()
-    )
+    found = error.errors()
+    problems = [_problem(each) for each in found[:MOST_PROBLEMS]]
+    if len(found) > MOST_PROBLEMS:
+        problems.append(f"and {len(found) - MOST_PROBLEMS} more")
     return answer_error(request, 422, "invalid", "; ".join(problems) + ".")
+
+
+def _problem(error: Any) -> str:
+    if error["type"] == "model_attributes_type":  # FastAPI does not read what is not called JSON
+        return "The body must be a JSON object, sent with Content-Type: application/json"
+    return f"{'.'.join(str(part) for part in error['loc'])}: {error['msg'].removeprefix('Value error, ')}"
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:

@@ -26,6 +26,7 @@ from mlops_assets.serving.metrics import Metrics
 
 OLDEST_KEYS_SECONDS = 300  # that the list of keys may be, should the database be away
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+LONGEST_ADDRESS = 64  # letters, by which wrong keys are counted: behind a proxy it is whatever a header says
 FOREIGN = "A browser sent this from another site's page."
 NO_KEY = "A valid key is needed: `Authorization: Bearer mlops_...`."
 
@@ -107,6 +108,7 @@ class Door:
         if wait := self._rates.ask(visit.caller.name):
             message = f"{visit.caller.name} asks more than {self._settings.requests_per_second:g} times a second."
             raise Refusal(429, message, headers={"Retry-After": str(wait)})
+        visit.check_target()
         changes = visit.method not in SAFE
         foreign = changes and visit.by_cookie and not same_origin(visit)
         if visit.path == LOG_OUT and visit.method == "POST" and not foreign:
@@ -152,7 +154,7 @@ class Door:
         return caller
 
     def _count_failure(self, scope: Scope) -> None:
-        if wait := self._rates.fail((scope.get("client") or ("",))[0]):
+        if wait := self._rates.fail((scope.get("client") or ("",))[0][:LONGEST_ADDRESS]):
             raise Refusal(429, "Too many wrong keys from this address.", headers={"Retry-After": str(wait)})
 
     async def _log_in(self, scope: Scope, visit: Visit) -> None:

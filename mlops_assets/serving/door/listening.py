@@ -41,13 +41,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless these are headers without an end."""
+        if self._reading:
+            self._size += len(data)  # from which the start of the next headers sets out anew
         super().data_received(data)
         if not self._reading:
             if self._timer is not None:
                 self._wait_no_longer()
-            return
-        self._size += len(data)
-        if self._size > self.most_bytes:
+        elif self._size > self.most_bytes:
             self._end()
         elif self._timer is None:
             self._timer = self.loop.call_later(self.seconds, self._end)

@@ -1,11 +1,12 @@
 """The way in for a browser: a form as the body of every 401, a key given once, a cookie from then on."""
 
+import asyncio
 import base64
 import hashlib
 import html
 import re
 from importlib.resources import files
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from mlops_assets.serving import pages
 from mlops_assets.serving.door.access import Caller, Keyring
@@ -46,7 +47,7 @@ class LogIn:
         """Take a key from the form; answer and return True, or return False for a wrong one."""
         visit.limit = MAX_FORM
         visit.check_announced()
-        given = parse_qs((await visit.body()).decode("utf-8", "replace"), max_num_fields=8)
+        given = parse_qs((await visit.body()).decode("utf-8", "replace"))
         caller = self._keyring.caller(given.get("key", [""])[0].strip())
         token = caller and self._sessions.begin(caller)
         if token is None:
@@ -59,7 +60,7 @@ class LogIn:
 
     async def log_out(self, visit: Visit) -> None:
         """End the session, and lead to the form."""
-        self._sessions.end(_cookie(visit))
+        await asyncio.to_thread(self._sessions.end, _cookie(visit))
         gone = f"{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"
         await visit.answer(303, b"", headers={"Location": "/", "Set-Cookie": gone})
 
@@ -77,14 +78,13 @@ def same_origin(visit: Visit) -> bool:
     site = visit.headers.get(b"sec-fetch-site")
     if site is not None:
         return site == b"same-origin"
-    origin = urlsplit(visit.headers.get(b"origin", b"").decode("latin-1")).netloc
-    return bool(origin) and origin == visit.headers.get(b"host", b"").decode("latin-1")
+    host = visit.headers.get(b"origin", b"").partition(b"://")[2]
+    return bool(host) and host == visit.headers.get(b"host")
 
 
 def own_path(to: str) -> str:
     """Return a path of this gateway, '/' for what would lead elsewhere."""
-    lead = urlsplit(to) if to.isprintable() and "\\" not in to else None
-    inside = lead is not None and not lead.scheme and not lead.netloc and to.startswith("/") and to[1:2] != "/"
+    inside = to.startswith("/") and to[1:2] != "/" and "\\" not in to and to.isprintable()
     return quote(to, safe="/?&=%:,;@+~!*'()-._") if inside else "/"
 
 

@@ -7,6 +7,8 @@ event loop waits: a seventh of a request's time. All that is needed of it is a c
 import math
 import time
 
+MOST_NAMES = 10_000  # that are counted each on their own; whoever else comes shares one count
+
 
 class Window:
     """Counts what each name does, from the beginning of a window of so many seconds, which is the same for all.
@@ -26,6 +28,8 @@ class Window:
         if now >= self._ends:
             self._counts.clear()
             self._ends = now + self._seconds
+        if name not in self._counts and len(self._counts) >= MOST_NAMES:
+            name = ""
         count = self._counts[name] = self._counts.get(name, 0) + 1
         return 0 if count <= self._most else max(1, math.ceil(self._ends - now))
 

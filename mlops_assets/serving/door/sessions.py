@@ -1,8 +1,8 @@
 """Log-in of browsers: a key is given once and a cookie stands for it from then on.
 
 The cookie holds a name, an end and a signature over both and the key's hash: it ends with the key, and holds nothing
-that opens anything else. The signing secret is a file in the home, so that gateways of one home share it and a restart
-logs nobody out.
+that opens anything else. The signing secret and what was logged out are files in the home, so that gateways of one home
+share them, and a restart logs nobody out or in.
 """
 
 import base64
@@ -22,12 +22,12 @@ _SECRET_BYTES = 32
 
 
 class Sessions:
-    """Makes and reads session tokens; a token that was logged out here is refused here until its end."""
+    """Makes and reads session tokens; one that was logged out is refused by every gateway of its home."""
 
-    def __init__(self, secret: bytes, keyring: Keyring) -> None:
-        self._secret = secret
+    def __init__(self, home: Path, keyring: Keyring) -> None:
+        self._secret = _signing_secret(home)
+        self._ended = home / "gateway" / "ended"
         self._keyring = keyring
-        self._ended: dict[str, float] = {}
 
     def begin(self, caller: Caller) -> str | None:
         """Return a token for a caller, None if they have no key any more."""
@@ -45,22 +45,26 @@ class Sessions:
         except (ValueError, binascii.Error):
             return None
         right = self._sign(name, ends)
-        if right is None or over or not hmac.compare_digest(right.encode(), sign.encode()) or sign in self._ended:
+        if right is None or over or not hmac.compare_digest(right.encode(), sign.encode()):
             return None
-        return self._keyring.named(name)
+        return None if (self._ended / sign).exists() else self._keyring.named(name)
 
     def end(self, token: str) -> None:
-        """Refuse a token from now on."""
-        now = time.time()
-        self._ended = {sign: until for sign, until in self._ended.items() if until > now}
-        self._ended[token.rpartition(".")[2]] = now + HOURS * 3600
+        """Refuse a token from now on, if it is one that counts; an empty file by the name of its signature says so."""
+        if self.caller(token) is None:
+            return
+        self._ended.mkdir(exist_ok=True)
+        for old in self._ended.iterdir():
+            if old.stat().st_mtime < time.time() - HOURS * 3600:
+                old.unlink(missing_ok=True)
+        (self._ended / token.rpartition(".")[2]).touch()
 
     def _sign(self, name: str, ends: str) -> str | None:
         sha256 = self._keyring.sha256(name)
         return sha256 and hmac.new(self._secret, f"{name}\n{ends}\n{sha256}".encode(), "sha256").hexdigest()
 
 
-def signing_secret(home: Path) -> bytes:
+def _signing_secret(home: Path) -> bytes:
     """Return the secret of a home, made at first, whole or not at all; only its owner can read the file."""
     path = home / "gateway" / "session.key"
     if not path.exists():

@@ -14,6 +14,8 @@ from mlops_assets.serving.door.answers import CODES, error_body
 from mlops_assets.serving.door.routing import Target
 
 MEGABYTE = 2**20
+LONGEST_TARGET = 4_096  # characters of a path and its query: each path's route is remembered
+LONGEST_TARGET = 4_096  # characters of path and query
 GONE = 499  # said in the log alone: the client went before it was answered
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 ARRIVED = "mlops.arrived"  # in the scope of a request whose body is there, if the server says so
@@ -39,7 +41,8 @@ class DoorSettings:
     failed_keys_per_minute: int = 5_000  # of one address: 256 bits are not guessed, but logs are filled
     stall_seconds: float = 10  # that a body may stand still
     bytes_per_second: float = 1_000  # that a body has to come with on the whole, after `stall_seconds`
-    max_body: int = MEGABYTE  # of routes that do not say otherwise
+    max_body: int = MEGABYTE  # of events
+    max_form: int = 65_536  # of whatever is neither events nor a prediction: a form, a wish and its reason
     most_held: int = 512 * MEGABYTE  # bytes of all bodies that are held at once
 
 
@@ -78,7 +81,7 @@ class Visit:
         self.caller: Caller | None = None
         self.by_cookie = False
         self.target: Target | None = None
-        self.limit = settings.max_body
+        self.limit = settings.max_form
         self.received = 0
         self.sent = 0
         self.status = 0
@@ -138,10 +141,17 @@ class Visit:
         """Let go of what was held."""
         self._held.bytes -= self.received
 
+    def check_target(self) -> None:
+        """Raise Refusal for a path and query that are longer than any of ours."""
+        if len(self.path) + len(self.query) > LONGEST_TARGET:
+            raise self._refused(414, f"A path and its query may have {LONGEST_TARGET} characters.")
+
     def check_announced(self) -> None:
-        """Raise Refusal for a body that says itself that it is too large."""
+        """Raise Refusal for a body that says itself that it is too large, or not what it is read as."""
         if self.announced > self.limit:
             raise self._too_large()
+        if self.headers.get(b"content-encoding", b"identity") != b"identity":
+            raise self._refused(415, "Bodies are taken uncompressed: send none with a Content-Encoding.")
 
     def _deadline(self) -> float:
         now = asyncio.get_running_loop().time()

@@ -24,7 +24,7 @@ from mlops_assets.lifecycle.collection.collecting import Prepared, prepare
 from mlops_assets.serving.door.access import Caller, requires
 from mlops_assets.serving.door.answers import CODES, answer_bytes, error_body, status_of
 from mlops_assets.serving.door.routing import DirectRoute
-from mlops_assets.serving.door.strict import strict_json
+from mlops_assets.serving.door.strict import read_json
 from mlops_assets.serving.metrics import Metrics
 
 MOST_EVENTS = 1_000  # of one request
@@ -95,7 +95,7 @@ async def _collect(scope: Scope, receive: Receive, send: Send, name: str | None,
     body = await request.body()
     state = scope["app"].state
     try:
-        documents, single = _documents(body, request.headers.get("content-type", "").encode())
+        documents, single = await _documents(body, request.headers.get("content-type", "").encode())
         line = _line(state.lines, name)
         prepared = _prepared(line, documents, kind, scope["caller"])
         receipts = prepared.answers(await _stored(state.platform, state.metrics, line, prepared))
@@ -110,13 +110,13 @@ async def _collect(scope: Scope, receive: Receive, send: Send, name: str | None,
         await answer_bytes(send, *_answer(receipts, single, scope["request_id"]))
 
 
-def _documents(body: bytes, content_type: bytes) -> tuple[list[Document], bool]:
+async def _documents(body: bytes, content_type: bytes) -> tuple[list[Document], bool]:
     """Return each event, read or as JSON, and whether one was sent as such; ValueError for a body that is neither."""
     if content_type.partition(b";")[0].strip().lower() in JSON_LINES:
         documents: list[Document] = [line for line in body.split(b"\n") if line.strip()]
     elif body.lstrip()[:1] == b"[":
         small = len(body) <= LARGEST_EVENT  # and so is each of them
-        found = strict_json(body)
+        found = await read_json(body)
         documents = [each if small and isinstance(each, dict) else json.dumps(each).encode() for each in found]
     else:
         return [body], True

@@ -19,12 +19,13 @@ from mlops_assets.core.line import Line
 from mlops_assets.serving.door.access import Caller, requires
 from mlops_assets.serving.door.answers import RETRY_SECONDS, error_body, status_of
 from mlops_assets.serving.door.routing import DirectRoute
-from mlops_assets.serving.door.strict import strict_json
+from mlops_assets.serving.door.strict import read_json
 from mlops_assets.serving.engine.answering import Answer
 from mlops_assets.serving.engine.frames import Blob
 from mlops_assets.serving.metrics import Metrics
 
 MOST_INPUTS = 1_000  # of one request, and never more than may wait for the line's model
+JSON_TYPES = (b"application/json", b"application/x-www-form-urlencoded")  # the latter is what `curl -d` says of JSON
 _USER = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 _KEYS = frozenset({"input", "inputs", "user"})
 _JSON_TYPE = (b"content-type", b"application/json")
@@ -131,7 +132,7 @@ async def _answered(scope: Scope, body: bytes, began: float) -> bytes:
     engine = scope["app"].state.engine
     name = scope["path_params"]["line"]
     line, media = engine.known(name)
-    inputs, user, single = _asked(scope, body, line, media)
+    inputs, user, single = await _asked(scope, body, line, media)
     try:
         answers: list[Answer] = await engine.predict(line, inputs, user=user, began=began)
     except TypeError as error:
@@ -163,7 +164,7 @@ def _document(answer: Answer) -> bytes:
     )
 
 
-def _asked(scope: Scope, body: bytes, line: Line, media: str) -> tuple[list[JsonValue | Blob], str | None, bool]:
+async def _asked(scope: Scope, body: bytes, line: Line, media: str) -> tuple[list[JsonValue | Blob], str | None, bool]:
     """Return inputs, user, and whether one input was asked for as such."""
     content_type, user = b"application/json", None
     for header, value in scope["headers"]:
@@ -171,8 +172,8 @@ def _asked(scope: Scope, body: bytes, line: Line, media: str) -> tuple[list[Json
             content_type = value.partition(b";")[0].strip().lower()
         elif header == b"x-user":
             user = _user(value.decode("latin-1"))
-    if content_type == b"application/json":
-        return _of_json(body, user, line, media)
+    if content_type in JSON_TYPES:
+        return await _of_json(body, user, line, media)
     kind = content_type.partition(b"/")[0].decode("latin-1")
     if kind not in ("audio", "image") or kind != media:
         wanted = "application/json" if media == "json" else f"{media}/* or application/json"
@@ -182,9 +183,11 @@ def _asked(scope: Scope, body: bytes, line: Line, media: str) -> tuple[list[Json
     return [Blob(body)], user, True
 
 
-def _of_json(body: bytes, user: str | None, line: Line, media: str) -> tuple[list[JsonValue | Blob], str | None, bool]:
+async def _of_json(
+    body: bytes, user: str | None, line: Line, media: str
+) -> tuple[list[JsonValue | Blob], str | None, bool]:
     try:
-        document = strict_json(body)
+        document = await read_json(body)
     except ValueError as error:
         raise _Wrong(422, "invalid", str(error)) from None
     if not isinstance(document, dict):

@@ -1,14 +1,18 @@
 """A browser's way in: the form, the cookie, and what other sites' pages cannot do with it."""
 
+from contextlib import AbstractContextManager
+from pathlib import Path
+
 import httpx
 import pytest
 
 from mlops_assets.lifecycle import keys
+from mlops_assets.serving.app import build
 from mlops_assets.serving.door.access import Caller, Keyring
 from mlops_assets.serving.door.login import own_path
-from mlops_assets.serving.door.sessions import Sessions, signing_secret
+from mlops_assets.serving.door.sessions import Sessions
 from mlops_assets_tests.serving.door.test_door import until
-from mlops_assets_tests.serving.gateway_fixture import Gateway, idle_gateway
+from mlops_assets_tests.serving.gateway_fixture import Gateway, IdleEngine, idle_gateway, serving
 
 __all__ = ["idle_gateway"]
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
@@ -95,22 +99,48 @@ def test_a_session_ends_with_its_key(idle_gateway: Gateway) -> None:
         assert person.get("/pipeline/status").status_code == 401
 
 
-def test_sessions_of_one_home_outlive_a_restart_and_no_other_home_makes_them(idle_gateway: Gateway) -> None:
+def test_sessions_of_one_home_outlive_a_restart_and_no_other_home_makes_them(
+    idle_gateway: Gateway, tmp_path: Path
+) -> None:
     home = idle_gateway.platform.home
     ring = Keyring()
     ring.replace(idle_gateway.platform.keys.list())
-    token = Sessions(signing_secret(home), ring).begin(Caller("admin", "admin"))
+    token = Sessions(home, ring).begin(Caller("admin", "admin"))
     assert token is not None
-    assert Sessions(signing_secret(home), ring).caller(token) == Caller("admin", "admin")
-    assert Sessions(b"another secret", ring).caller(token) is None
+    assert Sessions(home, ring).caller(token) == Caller("admin", "admin")
+    assert Sessions(tmp_path, ring).caller(token) is None
     assert (home / "gateway" / "session.key").stat().st_mode & 0o077 == 0
     name, ends, sign = token.split(".")
     for forged in (f"{name}.{int(ends) + 1}.{sign}", f"dmlld2Vy.{ends}.{sign}", f"{name}.{ends}.", f"{name}.x.{sign}"):
-        assert Sessions(signing_secret(home), ring).caller(forged) is None
+        assert Sessions(home, ring).caller(forged) is None
+
+
+def test_who_logs_out_is_logged_out_at_every_gateway_of_the_home(idle_gateway: Gateway) -> None:
+    platform = idle_gateway.platform
+    ended = platform.home / "gateway" / "ended"
+
+    def another() -> AbstractContextManager[str]:
+        return serving(build(platform, engine=IdleEngine(), access_log=platform.home / "another.log"))
+
+    with browser(idle_gateway) as person:
+        with another() as url:
+            assert person.post("/login", data={"key": idle_gateway.keys["viewer"]}).status_code == 303
+            assert person.get(f"{url}/pipeline/status").status_code == 200
+            kept = dict(person.cookies)
+            assert person.post("/logout").status_code == 303
+            person.cookies.update(kept)  # as whoever copied it would
+            assert person.get(f"{url}/pipeline/status").status_code == 401
+        with another() as url:
+            assert person.get(f"{url}/pipeline/status").status_code == 401
+    before = len(list(ended.iterdir()))
+    with idle_gateway.client("viewer") as client:
+        for token in ("YWRtaW4=.9999999999.../../escaped", "x" * 5_000, ""):
+            assert client.post("/logout", headers={"Cookie": f"mlops_session={token}"}).status_code == 303
+    assert len(list(ended.iterdir())) == before
 
 
 @pytest.mark.parametrize(
-    "to", ["//elsewhere.example", "https://elsewhere.example", "/\\elsewhere.example", "x", "/a\nb"]
+    "to", ["//elsewhere.example", "https://elsewhere.example", "/\\elsewhere.example", "x", "/a\nb", "//[::1"]
 )
 def test_a_login_leads_nowhere_else(to: str) -> None:
     assert own_path(to) == "/"
