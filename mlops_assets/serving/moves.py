@@ -68,11 +68,11 @@ def _verb(platform: Platform, line: Line, move: Move) -> Callable[[], Any]:
     who: dict[str, Any] = {"actor": move.actor, "reason": move.reason}
     match move.verb:
         case "rollback":
-            return lambda: rollout.rollback(platform, line, to=move.version, **who)
+            return lambda: rollout.rollback(platform, line, to=move.version, revision=move.revision, **who)
         case "advance":
-            return lambda: rollout.advance(platform, line, **who)
+            return lambda: rollout.advance(platform, line, revision=move.revision, **who)
         case "promote":
-            return lambda: rollout.promote(platform, line, **who)
+            return lambda: rollout.promote(platform, line, revision=move.revision, **who)
     if (version := move.version) is None:
         raise NotFound(f"`{move.verb}` needs a version.", "Name one of `GET /v1/lines/LINE/versions`.")
     if move.verb == "retire":
