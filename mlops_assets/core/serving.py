@@ -74,6 +74,7 @@ class Beat(Record):
     at: str
     lines: dict[str, tuple[ServedVersion, ...]]
     unrecorded: int = Field(default=0, ge=0, description="Predictions that could not be recorded since it began")
+    problems: dict[str, str] = Field(default_factory=dict, description="By line: why it does not follow the database")
 
 
 class Signal(Record):

@@ -34,7 +34,7 @@ class Following:
         self._name = name
         self._alerts = ThreadPoolExecutor(1, "alerts")
         self._challengers: dict[str, tuple[int, str, str]] = {}
-        self._troubles: dict[str, str] = {}
+        self.problems: dict[str, str] = {}  # by line: why it does not follow the database
         self._tasks: list[asyncio.Task[None]] = []
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -112,11 +112,11 @@ class Following:
         for name, line in self.lines.items():
             try:
                 self._publish(line.line)
-                self._troubles.pop(name, None)
-            except Exception as error:
-                if self._troubles.get(name) != str(error):
+                self.problems.pop(name, None)
+            except Exception as error:  # of the database, the store or the disk: the versions that are loaded go on
+                if self.problems.get(name) != str(error):
                     log.warning("%s does not follow the database: %s", name, error)
-                self._troubles[name] = str(error)
+                self.problems[name] = str(error)
 
     def _publish(self, line: Line) -> None:
         platform = self._platform
