@@ -27,7 +27,7 @@ from mlops_assets.core.line import Challenger, Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Version
 from mlops_assets.core.records.data import Item
-from mlops_assets.lifecycle.challenge.live import latency, live_contrast
+from mlops_assets.lifecycle.challenge.live import latency_of, live_contrast
 from mlops_assets.lifecycle.evaluation.comparing import ScoredSet, comparisons
 from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset, evaluation_sets
 from mlops_assets.lifecycle.evaluation.predictions import predict
@@ -116,12 +116,12 @@ def _golden(
     if challenger.version is not None:
         other = platform.versions.get(line.line, challenger.version)
         theirs, their_seconds = _predicted(platform, line, other.servable, dataset, chosen)
-        latency = latency([1000 * their_seconds * family.units([item]) for item in items])
+        latency = latency_of([1000 * their_seconds * family.units([item]) for item in items])
     else:
         labels = family.labels(config)
         rivals = _asked(platform, challenger, [(item, item_input(folder, item)) for item in items], labels, told)
         theirs = [each.label for each in rivals]
-        latency = latency([each.latency_ms for each in rivals if each.label is not None])
+        latency = latency_of([each.latency_ms for each in rivals if each.label is not None])
         if latency is None:
             raise Unavailable(f"{challenger.model} answered none of {len(items)} items.", rivals[0].failure)
     answered = [index for index, each in enumerate(theirs) if each is not None]

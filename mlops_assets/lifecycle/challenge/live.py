@@ -60,8 +60,8 @@ def live_contrast(
         corrected=len(judged),
         line_right=sum(ours == target for ours, _, target in judged),
         challenger_right=sum(theirs == target for _, theirs, target in judged),
-        latency_line=latency([first.latency_ms for _, _, first, _ in pairs]),
-        latency_challenger=latency([copy.latency_ms for *_, copy in pairs]),
+        latency_line=latency_of([first.latency_ms for _, _, first, _ in pairs]),
+        latency_challenger=latency_of([copy.latency_ms for *_, copy in pairs]),
         cost=sum(copy.cost or 0.0 for copy in copies.values()),
         lately=tuple(
             Disagreement(
@@ -76,7 +76,7 @@ def live_contrast(
     )
 
 
-def latency(values: Sequence[float]) -> Latency | None:
+def latency_of(values: Sequence[float]) -> Latency | None:
     """Return the latency of one arm, of milliseconds an answer; None without any."""
     if not values:
         return None
