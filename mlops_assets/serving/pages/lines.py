@@ -143,6 +143,11 @@ def line_view(platform: Platform, line: Line, now: datetime, beats: Sequence[Bea
             for beat in beats
             for each in beat.lines.get(line.line, ())
             if each.state == "failed"
+        )
+        + tuple(
+            f"{beat.gateway} does not follow the database: {beat.problems[line.line]}"
+            for beat in beats
+            if line.line in beat.problems
         ),
         reviews=reviews,
         newest=_batch(platform, line, batches[-1]) if batches else None,
