@@ -47,6 +47,7 @@ class Evidence(Record):
 
     tallies: dict[str, tuple[int, int]] = Field(default={}, description="Probability to hits and misses")
     crowd: dict[int, int] = Field(default={}, description="Sketch of who made them")
+    dependence: float = Field(default=1.0, description="Observations are fewer by it, whoever made them")
     peak: float = 0.0
 
     @property
@@ -62,7 +63,7 @@ class Evidence(Record):
     @property
     def log_e(self) -> float:
         """The natural logarithm of the e-value now; `peak` is the largest it was when somebody looked."""
-        return log_e(self.tallies, design_effect(self.crowd, self.n))
+        return log_e(self.tallies, design_effect(self.crowd, self.n) + self.dependence - 1)
 
 
 class Gathering:
@@ -80,13 +81,13 @@ class Gathering:
             self._tallies.setdefault(f"{p:.6g}", [0, 0])[not hit] += 1
             self._n += 1
 
-    def done(self) -> Evidence:
-        """Return the evidence, looked at."""
+    def done(self, dependence: float = 1.0, *, enough: bool = True) -> Evidence:
+        """Return the evidence, looked at; what is not `enough` has no peak."""
         added = Evidence(
             tallies={p: (counts[0], counts[1]) for p, counts in self._tallies.items()}, crowd=self._crowd,
-            peak=self._peak,
+            dependence=dependence, peak=self._peak,
         )  # fmt: skip
-        return added.model_copy(update={"peak": max(self._peak, added.log_e)})
+        return added.model_copy(update={"peak": max(self._peak, added.log_e)}) if enough else added
 
 
 def log_e(tallies: Mapping[str, tuple[int, int]], effect: float = 1.0) -> float:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from mlops_assets.core import anytime, latencies
 from mlops_assets.core.anytime import Evidence, Gathering, joined
+from mlops_assets.core.bunches import Bunches, Bunching
 from mlops_assets.core.label_mix import CERTAIN, LabelMix, Labels
 from mlops_assets.core.records.base import Record
 
@@ -32,16 +33,23 @@ LEANING = 1.0  # log10 of an e-value that speaks against a version: no further s
 BLOCK = 500  # answers of the stable arm after which thresholds are taken anew
 DECAY = 0.8  # of what the thresholds rest on, a block: the latest 2,500 answers or so
 MATERIAL, MATERIAL_MS = 1.1, 0.25  # slower than production's quantile by less harms nobody
+MOMENTS = 8  # with slow answers of the canary, below which they may be one pause of its process
 
 
 class Seen(NamedTuple):
-    """One answer: whether the new version gave it, to whom (a user, else the request itself), and how it went."""
+    """One answer: whether the new version gave it, to whom (a user, else the request itself), and how it went.
+
+    `moment` names the tenth of a second it was given in (empty: that of no other answer); the latency of one that is
+    `cold`, by a process that has just begun, counts for neither arm.
+    """
 
     canary: bool
     who: str
     failed: bool
     latency_ms: float
     label: str | None = None
+    moment: str = ""
+    cold: bool = False
 
 
 class Count(Record):
@@ -80,6 +88,15 @@ class Crowds(Record):
     latency_p99: dict[int, int] = Field(default={})
 
 
+class Slow(Record):
+    """How the slow answers of both arms bunch, by threshold."""
+
+    canary_p95: Bunches = Bunches()
+    canary_p99: Bunches = Bunches()
+    stable_p95: Bunches = Bunches()
+    stable_p99: Bunches = Bunches()
+
+
 class Expected(Record):
     """What the evaluation says of the two versions: shares of golden items; None and empty where it is not known."""
 
@@ -102,6 +119,7 @@ class Trial(Record):
     split: Evidence = Evidence()
     mix: LabelMix = LabelMix()
     crowds: Crowds = Crowds()
+    slow: Slow = Slow()
 
     def total(self, arm: Literal["canary", "stable"]) -> Count:
         """Return what an arm did in all steps."""
@@ -133,7 +151,11 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
     crowds = trial.crowds.model_dump()
     everybody, failing, slow, slowest = crowds.values()
     labels = Labels(trial.mix, trial.expected.labels, trial.disagreement_margin)
-    for canary, who, failed, latency_ms, label in answers:
+    bunches = {name: Bunching(getattr(trial.slow, name)) for name in Slow.model_fields}
+    arms = {
+        arm: (bunches[f"{name}_p95"], bunches[f"{name}_p99"]) for arm, name in ((True, "canary"), (False, "stable"))
+    }
+    for canary, who, failed, latency_ms, label, moment, cold in answers:
         count = counts[canary]
         landing = _landing(p, counts[True]["requests"], counts[False]["requests"])
         count["requests"] += 1
@@ -144,14 +166,22 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
             errors.add(canary, landing, who)
             joined(failing, who)
             continue
+        if label is not None:
+            labels.add(canary, label, who)
+        if cold:
+            continue
         bin_ = latencies.bin_of(latency_ms)
         if thresholds.p95 is not None and thresholds.p99 is not None:
             count["timed"] += 1
-            if bin_ > thresholds.p95:
+            over95, over99 = bin_ > thresholds.p95, bin_ > thresholds.p99
+            bunched95, bunched99 = arms[canary]
+            bunched95.add(moment, over95)
+            bunched99.add(moment, over99)
+            if over95:
                 count["over_p95"] += 1
                 slow95.add(canary, landing, who)
                 joined(slow, who)
-            if bin_ > thresholds.p99:
+            if over99:
                 count["over_p99"] += 1
                 slow99.add(canary, landing, who)
                 joined(slowest, who)
@@ -160,21 +190,24 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
             filled += 1
             if filled >= BLOCK:
                 thresholds, block, filled = _next_block(thresholds, block), {}, 0
-        if label is not None:
-            labels.add(canary, label, who)
     seen = now.model_copy(update={"canary": Count(**counts[True]), "stable": Count(**counts[False])})
     return trial.model_copy(
         update={
             "steps": (*trial.steps[:-1], seen),
             "thresholds": thresholds.model_copy(update={"block": block}),
             "errors": errors.done(),
-            "latency_p95": slow95.done(),
-            "latency_p99": slow99.done(),
+            "latency_p95": _done(slow95, bunches["canary_p95"], bunches["stable_p95"]),
+            "latency_p99": _done(slow99, bunches["canary_p99"], bunches["stable_p99"]),
             "split": split.done(),
             "mix": labels.done(),
             "crowds": Crowds(**crowds),
+            "slow": Slow(**{name: each.done() for name, each in bunches.items()}),
         }
     )
+
+
+def _done(slow: Gathering, canary: Bunching, stable: Bunching) -> Evidence:
+    return slow.done(max(canary.effect(), stable.effect()), enough=canary.moments >= MOMENTS)
 
 
 def _landing(share: float, canary: int, stable: int) -> float:
@@ -245,6 +278,7 @@ def bounds(trial: Trial) -> dict[Signal, float | None]:
         n = canary[1] + stable[1]
         rate = (canary[0] + stable[0]) / n if n else 0.0
         effect = anytime.clustering(getattr(trial.crowds, signal), trial.crowds.requests, rate, n)
+        effect += getattr(trial, signal).dependence - 1
         found[signal] = anytime.upper_bound(canary, stable, alpha=BOUND_ALPHA, effect=effect)
     return found
 

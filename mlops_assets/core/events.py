@@ -19,6 +19,9 @@ from mlops_assets.core.rows import parsed
 
 Kind = Literal["usage", "feedback", "correction", "prediction"]
 LARGEST_EVENT = 65_536  # bytes of JSON
+COLD_ANSWERS = (
+    50  # of a process since it began, while its caches are cold: how long they take says nothing of a version
+)
 DEEPEST_PAYLOAD = 32  # objects and lists within one another
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 CLOCK_AHEAD = timedelta(days=1)  # how far a client's clock may be ahead of ours
@@ -103,7 +106,10 @@ class Prediction(_Event):
     error: Name | None = Field(default=None, description="Code of what went wrong; a wrong input is no prediction")
     label: Name | None = Field(default=None, description="The label it gave, for a family that has labels")
     model: Name | None = Field(default=None, description="Name of the language model that answered as the challenger")
-    of: EventId | None = Field(default=None, description="For shadow and challenger: the prediction that it doubles")
+    of: EventId | None = Field(
+        default=None, description="For shadow and challenger: the prediction that it doubles; else the one that failed"
+    )
+    cold: bool | None = Field(default=None, description="Whether it is one of its process's first answers")
     agrees: bool | None = Field(default=None, description="Whether it said the same as the one it doubles")
     cost: float | None = Field(default=None, ge=0, description="US dollars that this answer cost")
     request: EventId | None = Field(default=None, description="For one of several inputs: what those share")

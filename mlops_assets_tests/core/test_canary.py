@@ -1,6 +1,7 @@
 """The judge of a rollout as a pure function of what was seen."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -22,6 +23,8 @@ SEEN = st.lists(
         failed=st.booleans(),
         latency_ms=st.floats(0, 1e5),
         label=st.none() | st.sampled_from(["a", "b", "c"]),
+        moment=st.sampled_from(["", "1", "2"]),
+        cold=st.booleans(),
     ),
     max_size=120,
 )
@@ -59,6 +62,7 @@ def test_a_trial_is_the_same_in_any_pieces_and_through_json(seen: list[Seen], cu
     in_two = observe(first, seen[cut:])
     assert in_two.steps == at_once.steps
     assert in_two.thresholds == at_once.thresholds
+    assert in_two.slow == at_once.slow
     for signal in ALPHA:
         assert canary.log10_e(in_two, signal) == pytest.approx(canary.log10_e(at_once, signal), abs=1e-9)
     assert Trial.parse(at_once.canonical_json()) == at_once
@@ -161,3 +165,60 @@ def test_thresholds_follow_the_stable_arm_and_never_its_rival() -> None:
     assert 30 < 1e-3 * 1.02**trial.thresholds.p95 < 60
     slower = [each._replace(latency_ms=each.latency_ms * 10) for each in answers(12_000, seed=7)]
     assert canary.log10_e(observe(trial, slower), "latency_p95") < canary.log10_e(trial, "latency_p95")
+
+
+def paused(every: int, long: int, *, seed: int = 3, seconds: int = 100, arm: bool = True) -> list[Seen]:
+    """Return 20 answers a second of the canary, 180 of production; every few seconds one arm lets `long` ones wait."""
+    chance = random.Random(seed)
+    found = []
+    for second in range(seconds):
+        for at in range(200):
+            new = at % 10 == 0
+            found.append(
+                Seen(new, f"{second}-{at}", False, chance.lognormvariate(3, 0.4), None, f"{second}.{at // 20}")
+            )
+        if second % every == 0:
+            found += [Seen(arm, f"{second}+{each}", False, 900.0, None, f"{second}.9") for each in range(long)]
+    return found
+
+
+def looked_at(answers: Sequence[Seen], each: int = 200) -> Trial:
+    """Return the trial after these, before which production was seen for long."""
+    chance = random.Random(8)
+    before = Counter(bin_of(chance.lognormvariate(3, 0.4)) for _ in range(3_000))
+    trial = canary.step(canary.begin(Expected(), 0.15, before), 0.1)
+    for at in range(0, len(answers), each):
+        trial = observe(trial, answers[at : at + each])
+    return trial
+
+
+def test_a_pause_of_a_process_is_one_thing_that_happened_however_many_answers_wait_for_it() -> None:
+    trial = looked_at(paused(every=30, long=15))
+    assert trial.total("canary").over_p99 >= 45
+    assert max(canary.log10_e(trial, each, peak=True) for each in ("latency_p95", "latency_p99")) < 2
+    assert verdict(trial) != "ROLL_BACK"
+
+
+def test_as_many_slow_answers_each_at_its_own_time_take_it_back() -> None:
+    slow = paused(every=3, long=1)
+    assert verdict(looked_at(slow)) == "ROLL_BACK"
+    assert verdict(looked_at(paused(every=3, long=1, arm=False))) != "ROLL_BACK"
+
+
+def test_no_single_moment_proves_that_a_version_is_slow() -> None:
+    """All that it answered so far waited for one pause."""
+    first = [Seen(True, f"u{each}", False, 900.0, None, "1.0") for each in range(40)]
+    trial = observe(begun(), first)
+    assert verdict(trial) == "INCONCLUSIVE"
+    more = [each._replace(who=f"{at}{each.who}", moment=f"{at}.0") for at in range(2, 12) for each in first[:5]]
+    assert verdict(observe(trial, more)) == "ROLL_BACK"
+
+
+def test_a_process_that_has_just_begun_is_not_timed_in_either_arm_and_answers_for_its_errors() -> None:
+    cold = [each._replace(cold=True, moment="") for each in answers(3_000, factor=10.0)]
+    trial = observe(begun(), cold)
+    assert (trial.total("canary").timed, trial.total("stable").timed) == (0, 0)
+    assert verdict(trial) != "ROLL_BACK"
+    assert trial.total("canary").requests > 200
+    failing = [each._replace(cold=True) for each in answers(3_000, errors=0.2)]
+    assert verdict(observe(begun(), failing)) == "ROLL_BACK"

@@ -20,6 +20,7 @@ POINTS = 240  # of a chart; then every other one goes
 BAD_RATING = 2  # stars that count as a complaint
 SETTLING_SECONDS = 1.0  # after a step, until every gateway splits by the new share
 LIMITS: dict[Signal, float] = {signal: canary.log10_limit(signal) for signal in canary.ALPHA}
+TENTH = len("2026-11-21T12:00:00.0")  # characters of a time that name its tenth of a second
 RECENT = 20_000  # predictions whose users are remembered within a look, for the copies of them
 
 
@@ -164,23 +165,35 @@ class _Folding:
         if arm not in ("production", "canary"):
             return
         failed, latency = not fields["success"], float(str(fields["latency_ms"]))
-        self._count(version, event.received_at, failed, latency)
+        again = fields.get("of") is not None  # what the other version failed at: neither split by the share, nor timed
+        self._count(version, event.received_at, failed, None if again else latency)
         self._users.append((event.event_id, who))
-        if rollout is None or version not in (rollout.version, rollout.against):
+        if rollout is None or again or version not in (rollout.version, rollout.against):
             return
         new = version == rollout.version
         if new and event.received_at >= self._stepped:
             self._asked_at = event.received_at
         if self._counting is not None and event.received_at >= self._counting:
             label = fields.get("label")
-            self._answers.append(Seen(new, who, failed, latency, label if isinstance(label, str) else None))
+            self._answers.append(
+                Seen(
+                    canary=new,
+                    who=who,
+                    failed=failed,
+                    latency_ms=latency,
+                    label=label if isinstance(label, str) else None,
+                    moment=event.received_at[:TENTH],
+                    cold=bool(fields.get("cold")),
+                )
+            )
 
-    def _count(self, version: int, received_at: str, failed: bool, latency: float) -> None:
+    def _count(self, version: int, received_at: str, failed: bool, latency: float | None) -> None:
         key = (version, seconds(received_at) // self._slice * self._slice)
         open_ = self._open.setdefault(key, {"requests": 0, "failures": 0})
         open_["requests"] += 1
         if failed:
             open_["failures"] += 1
+        if failed or latency is None:
             return
         seen = self._latencies.setdefault(key, {})
         bin_ = bin_of(latency)

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from mlops_assets.core.errors import Busy, NotFound, PlatformError, Unavailable
-from mlops_assets.core.events import new_event_id
+from mlops_assets.core.events import COLD_ANSWERS, new_event_id
 from mlops_assets.core.family import Media
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
@@ -52,6 +52,7 @@ class Engine:
         self._lines = self._following.lines
         self._doubling = Doubling(self.recorder, ask_challenger)
         self._faults = Faults(faults) if faults else None
+        self._answered: dict[int | None, int] = {}  # by process, up to COLD_ANSWERS
         self._beating: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -154,7 +155,8 @@ class Engine:
         except PlatformError:
             return
         some = [inputs[at] for at in failed]
-        made = self._seen(served.line, [new_event_id() for _ in failed], some, replies, other, arm, began, user)
+        ids, of = [new_event_id() for _ in failed], [answers[at].prediction_id for at in failed]
+        made = self._seen(served.line, ids, some, replies, other, arm, began, user, of)
         for at, answer in zip(failed, made, strict=True):
             answers[at] = answer
 
@@ -168,22 +170,28 @@ class Engine:
         arm: ArmName,
         began: float,
         user: str | None,
+        of: Sequence[str | None] | None = None,
     ) -> list[Answer]:
-        """Record what a version made of inputs, and return the answers."""
+        """Record what a version made of inputs, `of` the predictions that failed before, and return the answers."""
         latency = (time.perf_counter() - began) * 1000
+        answered = self._answered.get(model.pid, 0)
+        cold = answered < COLD_ANSWERS
+        if cold:
+            self._answered[model.pid] = answered + len(inputs)
         answers = []
-        for name, given, reply in zip(ids, inputs, replies, strict=True):
+        for name, given, reply, failed in zip(ids, inputs, replies, of or [None] * len(ids), strict=True):
             known = None if reply.problem else name
             answer = Answer(
                 known, model.version, arm, latency, reply.body, reply.shown, reply.problem, reply.failure, reply.why
             )
             answers.append(answer)
             if known is not None:
-                self._record(line, known, given, answer, user, ids[0] if len(ids) > 1 else None)
+                more = {"request": ids[0] if len(ids) > 1 else None, "of": failed, "cold": cold or None}
+                self._record(line, known, given, answer, user, more)
         return answers
 
     def _record(
-        self, line: Line, name: str, given: JsonValue | Blob, answer: Answer, user: str | None, request: str | None
+        self, line: Line, name: str, given: JsonValue | Blob, answer: Answer, user: str | None, more: dict[str, Any]
     ) -> None:
         kept: dict[str, Any] = {}
         if line.collection.keep_payloads:
@@ -197,7 +205,7 @@ class Engine:
                 latency_ms=answer.latency_ms,
                 error=answer.failure or None,
                 user=user,
-                request=request,
+                **more,
                 shown=answer.shown if answer.body else None,
                 **kept,
             )
@@ -206,7 +214,13 @@ class Engine:
     async def _beat(self) -> None:
         while True:
             now = datetime.now(UTC).isoformat()
-            beat = Beat(gateway=self.name, at=now, lines=self.loaded(), unrecorded=self.recorder.lost)
+            beat = Beat(
+                gateway=self.name,
+                at=now,
+                lines=self.loaded(),
+                unrecorded=self.recorder.lost,
+                problems=dict(self._following.problems),
+            )
             await asyncio.to_thread(tried, self.platform.watch.beat, beat)
             await asyncio.sleep(BEAT_SECONDS)
 

@@ -2,15 +2,18 @@
 
 import json
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import replace
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from mlops_assets.core.events import Prediction, new_event_id
 from mlops_assets.core.line import Line, Monitoring, Release
+from mlops_assets.core.ports.execution import Leases
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import Beat, ServedVersion
 from mlops_assets.lifecycle.deployment.rollout import deploy, rollback
@@ -289,3 +292,63 @@ def test_health_is_sampled_told_once_and_forgotten(tmp_path: Path) -> None:
     assert len(told(platform, "is UNHEALTHY")) == 1
     assert forget(platform, now + timedelta(days=29)) == 0
     assert forget(platform, now + timedelta(days=31)) == 2
+
+
+def test_what_production_answers_for_a_canary_that_failed_is_no_part_of_the_comparison(tmp_path: Path) -> None:
+    """Else it would be asked more than its share, and be blamed for the time that the other took."""
+    platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
+    ids = traffic.send(400)
+    look(platform, line, datetime.now(UTC))
+    before, (healthy, _) = state(platform, line).rollout, healths(platform, line, datetime.now(UTC))
+    again = [
+        Prediction(event_id=new_event_id(), version=1, arm="production", latency_ms=9_000, success=True, of=each)
+        for each in ids[:100]
+    ]
+    platform.events.append(line.line, again)
+    look(platform, line, datetime.now(UTC))
+    after, (health, _) = state(platform, line).rollout, healths(platform, line, datetime.now(UTC))
+    assert before is not None
+    assert after is not None
+    assert after.steps == before.steps
+    assert health.requests == healthy.requests + 100
+    assert health.latency_p99_ms == healthy.latency_p99_ms
+
+
+@dataclass
+class Interrupted:
+    """Leases; just before the first one is given out, somebody else is quicker."""
+
+    leases: Leases
+    act: Callable[[], object]
+    done: bool = False
+
+    def hold(self, name: str, *, holder: str, wait_seconds: float) -> AbstractContextManager[None]:
+        if not self.done:
+            self.done = True
+            self.act()
+        return self.leases.hold(name, holder=holder, wait_seconds=wait_seconds)
+
+    def holder(self, name: str) -> str | None:
+        return self.leases.holder(name)
+
+
+def test_a_verdict_never_acts_on_a_rollout_that_began_after_it(tmp_path: Path) -> None:
+    """The line moves after the watch saw that it stands, and before the watch takes the version back."""
+    platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
+    traffic.harm[2] = Harm(errors=0.5)
+    traffic.send(600)
+
+    def quicker() -> None:
+        rollback(platform, line, to=None, reason="enough", actor="ann")
+        deploy(platform, line, 3, actor="ann", reason="a better one")
+
+    slower = replace(platform, leases=Interrupted(platform.leases, quicker))
+    assert look(slower, line, datetime.now(UTC)).did == ()
+    pointer = platform.versions.pointer(line.line)
+    assert pointer.rollout is not None
+    assert (pointer.rollout.version, pointer.rollout.held) == (3, "")
+    assert [entry.actor for entry in platform.ledger.entries(line.line)][-2:] == ["ann", "ann"]
+    assert told(platform, "was taken back") == []
+    assert told(platform, "cannot be done") == []
+    traffic.send(200)
+    assert look(platform, line, datetime.now(UTC)).did == (), "the new one is judged by what it did"
