@@ -114,6 +114,16 @@ def test_a_sure_gain_in_hits_is_as_rare_by_the_binomial_law(alpha: float, highes
     assert (max(sure) > 0) is (0.5**changed <= alpha)
 
 
+@pytest.mark.parametrize("clusters", [20, 30, 60])
+@pytest.mark.parametrize("last", [0.0, 0.1])
+def test_a_gain_that_all_but_one_share_is_sure(clusters: int, last: float):
+    """One that stays as it was, or loses a tenth of what each other gains, is not luck: 2^-19 is."""
+    new, words = np.append(np.zeros(clusters - 1), 1 + last), np.ones(clusters)
+    found = judge(new, words, words, np.arange(clusters), gain_alpha=PER_LOOK)
+    assert (found.gain_lower or 0) > 0
+    assert judge(words, new, words, np.arange(clusters), alpha=PER_LOOK).upper == -(found.gain_lower or 0)
+
+
 def test_a_class_of_three_items_cannot_be_surely_better_or_worse():
     new, old, weight = np.zeros(60), np.zeros(60), np.zeros(60)
     weight[:3], old[:3] = 1, 1
