@@ -244,6 +244,30 @@ def test_what_another_host_moved_is_followed(tmp_path: Path) -> None:
     assert labels(asyncio.run(main())) == ["music"]
 
 
+def test_a_version_whose_files_are_gone_changes_nothing_and_the_beat_says_so(tmp_path: Path) -> None:
+    platform, line = platform_with(tmp_path)
+    one, two = answering(platform, line, "sport"), answering(platform, line, "music")
+    serve(platform, line, one)
+
+    def said() -> str:
+        beats = platform.watch.gateways(datetime.now(UTC) - timedelta(minutes=1))
+        return "".join(beat.problems.get(line.line, "") for beat in beats)
+
+    async def main() -> list[Answer]:
+        async with serving(platform) as engine:
+            await ready(engine, line, one)
+            for path in tmp_path.rglob(f"*{two.servable}"):
+                path.unlink()  # its list of files: no copy of it has been made yet
+            platform.versions.move(line.line, platform.versions.pointer(line.line), {"production": two.version})
+            await until(lambda: two.servable[:12] in said())
+            answers = await engine.predict(line, ["a"])
+            platform.versions.move(line.line, platform.versions.pointer(line.line), {"production": one.version})
+            await until(lambda: not said())
+            return answers
+
+    assert labels(asyncio.run(main())) == ["sport"]
+
+
 def test_a_pointer_that_cannot_be_read_is_written_anew(tmp_path: Path) -> None:
     platform, line = platform_with(tmp_path)
     one, two = answering(platform, line, "sport"), answering(platform, line, "music")
