@@ -16,7 +16,8 @@ from mlops_assets.core.line import Line, Monitoring, Release
 from mlops_assets.core.ports.execution import Leases
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import Beat, ServedVersion
-from mlops_assets.lifecycle.deployment.rollout import deploy, rollback
+from mlops_assets.lifecycle.deployment.rollout import deploy, promote, rollback
+from mlops_assets.lifecycle.monitoring.expecting import expected
 from mlops_assets.lifecycle.monitoring.watching import forget, healths, look, state
 from mlops_assets_tests.lifecycle.chain import open_light_line, run, submit
 from mlops_assets_tests.lifecycle.released import lined_up, shares
@@ -119,6 +120,27 @@ def test_copies_that_are_answered_differently_take_a_version_back(tmp_path: Path
     assert "copies answered differently" in looked.did[0]
     assert looked.state.rollout is not None
     assert looked.state.rollout.steps[0].canary.requests <= 1_000
+
+
+def test_a_version_known_to_be_worse_is_not_excused_by_the_evaluation_that_says_so(tmp_path: Path) -> None:
+    """What a better version is for, a worse one is taken back for: the same answers, the other way round."""
+    platform, line = open_light_line(tmp_path)
+    release = Release.model_validate({**QUICK, "shadow_percentage": 0.5, "step_requests": 100_000})
+    line = line.model_copy(update={"release": release})
+    platform = replace(platform, lines=lambda: [line])
+    run(platform, line, submit(platform, line, "good"))
+    known = expected(platform, line, 2, 1)
+    assert known.disagreement is not None
+    assert known.disagreement > 0.3
+    traffic = Traffic(platform, line, wrong=known.disagreement)
+    for _ in range(4):
+        traffic.send(200)
+        assert look(platform, line, datetime.now(UTC)).did == ()
+    promote(platform, line, actor="ann", reason="as good as it was judged")
+    look(platform, line, datetime.now(UTC))
+    deploy(platform, line, 1, actor="ann", reason="the old one again")
+    looked, _ = traffic.until({"rolled_back"})
+    assert "copies answered differently" in looked.did[0]
 
 
 def test_without_an_evaluation_nothing_is_expected_of_copies(tmp_path: Path) -> None:
