@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mlops_assets.core.events import COLD_ANSWERS, Prediction
 from mlops_assets.core.line import Line, Release
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.deployment.rollout import deploy
@@ -13,13 +14,37 @@ from mlops_assets.lifecycle.monitoring.watching import look
 from mlops_assets.serving.engine.answering import Answer
 from mlops_assets.serving.engine.engine import Engine
 from mlops_assets.serving.engine.faults import Fault
-from mlops_assets_tests.serving.versions import answering, platform_with, ready
+from mlops_assets_tests.serving.versions import BOOM, answering, failing, platform_with, ready, roll_out, serve
 
 CALLERS, SECONDS = 8, 60
 
 
 def test_a_version_that_harms_is_at_0_percent_soon_after_the_verdict_and_nobody_is_refused(tmp_path: Path) -> None:
     asyncio.run(_taken_back(tmp_path))
+
+
+def test_the_judge_is_told_of_stand_ins_and_of_a_process_that_has_just_begun(tmp_path: Path) -> None:
+    platform, line = platform_with(tmp_path)
+    old, new = answering(platform, line, "music"), failing(platform, line, "music")
+    serve(platform, line, old)
+    roll_out(platform, line, new, 0.99)
+
+    async def main() -> None:
+        engine = Engine(platform)
+        await engine.start()
+        try:
+            await ready(engine, line, old, new)
+            for _ in range(COLD_ANSWERS + 1):
+                await engine.predict(line, [f"a {BOOM}"], user="ann")
+        finally:
+            await engine.stop()
+
+    asyncio.run(main())
+    found = [each.event for each in platform.events.read(line.line, kind="prediction", limit=1_000)]
+    by = {name: [e for e in found if isinstance(e, Prediction) and e.arm == name] for name in ("canary", "production")}
+    assert [each.of for each in by["production"]] == [each.event_id for each in by["canary"]]
+    for answers in by.values():
+        assert [each.cold for each in answers] == [True] * COLD_ANSWERS + [None]
 
 
 async def _taken_back(tmp_path: Path) -> None:
