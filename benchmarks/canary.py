@@ -1,7 +1,8 @@
 """How soon a harmful version is taken back, and how often a harmless one: simulated users through the real judge.
 
-a. Faults at the first step (10 % of users), each user one request: canary requests until it is taken back. Errors of
-   2, 3, 5 and 10 % against 1 %; half of all answers, or 2 % of them, slower; labels constant or shuffled.
+a. Faults at the first step (10 % of users), each user one request: canary requests until it is taken back, those of a
+   process that has just begun among them. Errors of 2, 3, 5 and 10 % against 1 %; all answers, or 2 % of them, slower;
+   labels constant or shuffled.
 b. Two versions that are the same, through all steps of the default policy until they are promoted: at most 1 % of 500
    may be taken back. Once where every request is of somebody else, and once with heavy users (requests by a Pareto
    distribution) who each have an error rate, a speed and a favourite label of their own.
@@ -37,7 +38,7 @@ from scipy.stats import binomtest, norm
 
 from mlops_assets.core import canary, latencies
 from mlops_assets.core.canary import Expected, Seen, Trial
-from mlops_assets.core.events import Prediction
+from mlops_assets.core.events import COLD_ANSWERS, Prediction
 from mlops_assets.core.line import EvaluationSet, Line, Release
 from mlops_assets.core.policy import Margin, Policy
 from mlops_assets.core.rollout_verdict import judge
@@ -144,8 +145,10 @@ def play(job: tuple[World, int]) -> Ended:
         share = trial.steps[-1].share
         arm, who, failed, milliseconds, label = traffic.draw(look, share)
         seen = [
-            Seen(bool(a), w, bool(f), float(ms), None if f else LABELS[at])
-            for a, w, f, ms, at in zip(arm, who, failed, milliseconds, label, strict=True)
+            Seen(bool(a), w, bool(f), float(ms), None if f else LABELS[at], cold=bool(a and begun <= COLD_ANSWERS))
+            for a, w, f, ms, at, begun in zip(
+                arm, who, failed, milliseconds, label, trial.total("canary").requests + arm.cumsum(), strict=True
+            )
         ]
         trial = canary.observe(trial, seen)
         trial = canary.compared(trial, _pairs(traffic, seen))

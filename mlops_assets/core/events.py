@@ -19,9 +19,7 @@ from mlops_assets.core.rows import parsed
 
 Kind = Literal["usage", "feedback", "correction", "prediction"]
 LARGEST_EVENT = 65_536  # bytes of JSON
-COLD_ANSWERS = (
-    50  # of a process since it began, while its caches are cold: how long they take says nothing of a version
-)
+COLD_ANSWERS = 25  # of a process since it began: its caches are cold, and their times say little of a version
 DEEPEST_PAYLOAD = 32  # objects and lists within one another
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 CLOCK_AHEAD = timedelta(days=1)  # how far a client's clock may be ahead of ours
