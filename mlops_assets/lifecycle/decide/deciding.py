@@ -26,8 +26,8 @@ def decide(platform: Platform, line: Line, batch_id: str) -> Decision:
     """Decide on an evaluated candidate and record it, as APPROVE, REJECT or a HUMAN_REVIEW that waits.
 
     What is unclear may buy more evidence first, a training with other settings included: the decision is then about
-    that candidate. The same evidence gives the same decision: called again, it returns it, or finishes what a crash
-    left undone. Stale if production is not the version the candidate was measured against, or the candidate not the one
+    that candidate. The same evidence and code give the same decision: called again, it returns it, or finishes what a
+    crash left undone. Stale if production is not the version the candidate was measured against, or the candidate not the one
     that was measured; NotFound if nothing was measured; TaskFailed if what was bought could not be made.
     """
     with hold(platform, line, batch_id), hold_decision(platform, line, batch_id, "agent"):
@@ -36,7 +36,7 @@ def decide(platform: Platform, line: Line, batch_id: str) -> Decision:
         if known is not None and ended(platform, line, batch_id):
             return known
         evidence = gather(platform, line, batch_id, _current_report(platform, line, batch_id))
-        if known is None or known.gathered != gathered(evidence):
+        if known is None or not _about(known, evidence):
             begun = decision_id(evidence)
             decision = _concluded(platform, line, begun, evidence, _answered(platform, begun))
         else:
@@ -52,6 +52,11 @@ def decision_id(evidence: Evidence) -> str:
     Purchases leave it as it is; other code makes another decision, because a release is bound to the code that judged.
     """
     return sha256_json([evidence.line, evidence.batch_id, gathered(evidence), evidence.code_version])[:24]
+
+
+def _about(known: Decision, evidence: Evidence) -> bool:
+    """Say whether a decision began with this evidence, or bought its way to it, and by the code there is now."""
+    return known.gathered == gathered(evidence) and known.evidence.code_version == evidence.code_version
 
 
 def settle(platform: Platform, line: Line, waiting: Decision, review: ReviewAnswer | None) -> Decision:

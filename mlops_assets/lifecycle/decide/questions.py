@@ -9,6 +9,7 @@ from mlops_assets.core.ports.accountability import Review
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records.decision import Decision
 from mlops_assets.core.records.outcome import Quarantined
+from mlops_assets.lifecycle.decide.recorded import judging_code
 from mlops_assets.lifecycle.holding import production, released
 
 
@@ -24,6 +25,12 @@ class Question:
     decision: Decision | None
     closed: str = ""
     hindrance: str = ""
+
+    @property
+    def asks(self) -> str:
+        """The question itself, without the reasons and conditions that follow it."""
+        first, mark, _ = self.review.question.partition("?")
+        return first + mark
 
     @property
     def open(self) -> bool:
@@ -64,6 +71,8 @@ def hindrance(platform: Platform, line: Line, decision: Decision) -> str:
         )
     if line.policy.digest != decision.policy_digest:
         return f"The policy of {line.line} changed since the question was asked."
+    if judging_code(platform, line) != decision.evidence.code_version:
+        return f"The code that judges {line.line} changed since the question was asked."
     return ""
 
 

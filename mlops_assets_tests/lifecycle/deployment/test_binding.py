@@ -16,6 +16,7 @@ from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records.decision import Decision, Evidence
 from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.decide import answer, decide
+from mlops_assets.lifecycle.decide.questions import questions
 from mlops_assets.lifecycle.deployment.release import release
 from mlops_assets.lifecycle.failpoints import VARIABLE
 from mlops_assets_tests.lifecycle.chain import YES, judge, open_light_line, run, submit
@@ -198,6 +199,31 @@ def test_a_stale_approval_is_judged_anew(approved: Opened) -> None:
     again = judge(moved, tighter, batch)
     assert again.policy_digest == tighter.policy.digest
     assert release(moved, tighter, batch).decision_id == again.decision_id
+
+
+def test_an_approval_by_other_code_is_judged_anew(approved: Opened) -> None:
+    platform, line, batch = approved
+    later = replace(platform, code_version=lambda _: "other")
+    with pytest.raises(Stale, match="to judge it anew"):
+        release(later, line, batch)
+    again = decide(later, line, batch)
+    assert again.evidence.code_version.startswith("other.")
+    assert release(later, line, batch).decision_id == again.decision_id
+
+
+def test_a_question_that_other_code_asked_is_put_again_and_not_answered_in_vain(approved: Opened) -> None:
+    platform, line, first = approved
+    release(platform, line, first)
+    small = submit(platform, line, "small")
+    waiting = judge(platform, line, small)
+    later = replace(platform, code_version=lambda _: "other")
+    with pytest.raises(Stale, match=r"The code that judges .* changed since the question was asked"):
+        answer(later, waiting.decision_id, YES)
+    asked = decide(later, line, small)
+    assert (asked.pending, asked.decision_id != waiting.decision_id) == (True, True)
+    assert [each.review.decision_id for each in questions(later, line.line)] == [asked.decision_id]
+    answer(later, asked.decision_id, YES)
+    assert release(later, line, small).decision_id == asked.decision_id
 
 
 @pytest.mark.parametrize("point", ["release: after version", "release: after pointer", "release: after ledger"])
