@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from mlops_assets.core.events import new_event_id
 from mlops_assets.core.line import Challenger, Line
 from mlops_assets.serving.engine.answering import Answer, AskChallenger, Doubled
-from mlops_assets.serving.engine.exchange import Inputs, Reply
+from mlops_assets.serving.engine.exchange import Ask, Inputs, Reply
 from mlops_assets.serving.engine.frames import Blob
 from mlops_assets.serving.engine.lines import Routing
 from mlops_assets.serving.engine.recording import Recorder, Seen
@@ -88,11 +88,11 @@ class Doubling:
         places = [at for at, answer in enumerate(answers) if answer.body and answer.version != model.version]
         size = model.line.serving.max_batch
         for some in (places[at : at + size] for at in range(0, len(places), size)):
-            replies = model.copy(given.chosen(some), deadline=deadline)
-            if replies is None:
+            copy = model.copy(given.chosen(some), deadline=deadline)
+            if copy is None:
                 return
-            originals, began = [answers[at] for at in some], time.perf_counter()
-            replies.add_done_callback(functools.partial(self._copied, line, arm, model.version, originals, began))
+            originals = [answers[at] for at in some]
+            copy.replies.add_done_callback(functools.partial(self._copied, line, arm, model.version, originals, copy))
 
     def _copied(
         self,
@@ -100,10 +100,10 @@ class Doubling:
         arm: str,
         version: int,
         originals: Sequence[Answer],
-        began: float,
+        copy: Ask,
         replies: "asyncio.Future[list[Reply]]",
     ) -> None:
-        took = (time.perf_counter() - began) * 1000
+        took = (time.perf_counter() - copy.began) * 1000
         for answer, reply in zip(originals, replies.result(), strict=True):
             if reply.failure not in NOT_ASKED:
                 doubled = Doubled(reply.body, reply.shown, reply.failure or ("refused" if reply.problem else ""))

@@ -51,15 +51,19 @@ class Inputs:
         return Inputs(bytes(self.letters[at] for at in places), [self.parts[at] for at in places])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ask:
-    """Inputs that wait for replies until `deadline` (perf_counter); `patient` ones for another process, too."""
+    """Inputs that wait for replies until `deadline` (perf_counter); `patient` ones for another process, too.
+
+    `began` is when they were last given to a process.
+    """
 
     inputs: Inputs
     deadline: float
     patient: bool
     replies: "asyncio.Future[list[Reply]]"
     attempts: int = 0
+    began: float = 0.0
 
     def fail(self, code: str, why: str) -> None:
         """Answer that there is no answer."""

@@ -1,7 +1,7 @@
 """One served version: its worker process, those who wait for it, and what happens when it dies, hangs or is no good.
 
 Requests that come while the process is at work wait, and go together as one frame: under load that is batching, and
-an idle model answers at once. Copies that nobody waits for go only when nobody else does.
+an idle model answers at once. Copies that nobody waits for go only when nobody else does, several at once.
 """
 
 import asyncio
@@ -13,22 +13,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import orjson
-from pydantic import JsonValue
-
 from mlops_assets.core.errors import Busy
 from mlops_assets.core.line import Line
 from mlops_assets.core.serving import ServedVersion
 from mlops_assets.lifecycle.evaluation.judged import Judged
-from mlops_assets.lifecycle.evaluation.serving_check import alike
 from mlops_assets.serving.engine.exchange import Ask, Inputs, Reply, replies_of
-from mlops_assets.serving.engine.frames import Blob, Servable
+from mlops_assets.serving.engine.frames import Servable
 from mlops_assets.serving.engine.process import Ended, WorkerProcess
+from mlops_assets.serving.engine.proving import prove
 
 LOAD_SECONDS = 300.0
 TICK_SECONDS = 0.05
 MEMORY_TICKS = 10  # between two looks at the process's memory
 BACKGROUND = 32  # copies that may wait
+GATHER_SECONDS = 0.01  # that a first copy waits for others: one by one they would cost as much as the answers
+COPIES_SECONDS = 0.005  # that a frame of copies may take, for whoever asks meanwhile waits for it
 FIRST_DELAY, LONGEST_DELAY = 0.25, 30.0  # seconds before a process that failed twice in a row is started again
 ATTEMPTS = 2  # processes that one request may be given to
 
@@ -37,6 +36,7 @@ ATTEMPTS = 2  # processes that one request may be given to
 class _Flight:
     asks: list[Ask]
     size: int
+    began: float
     deadline: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,6 +73,8 @@ class ServedModel:
         self._flight: _Flight | None = None
         self._queue: deque[Ask] = deque()
         self._background: deque[Ask] = deque()
+        self._gathering: asyncio.TimerHandle | None = None
+        self._seconds = COPIES_SECONDS  # that each input of the last frame took
         self._waiting = 0
         self._lost = 0  # processes in a row that answered nobody
         self._closing = False
@@ -114,14 +116,15 @@ class ServedModel:
         self._pump()
         return ask.replies
 
-    def copy(self, inputs: Inputs, *, deadline: float) -> "asyncio.Future[list[Reply]] | None":
+    def copy(self, inputs: Inputs, *, deadline: float) -> Ask | None:
         """Queue a copy that nobody waits for, to be answered when nobody else waits; None if there are many."""
         if self._process is None or len(self._background) >= BACKGROUND:
             return None
         ask = Ask(inputs, deadline, False, self._loop.create_future())
+        if not self._background:
+            self._gathering = self._loop.call_later(GATHER_SECONDS, self._gathered)
         self._background.append(ask)
-        self._pump()
-        return ask.replies
+        return ask
 
     async def close(self) -> None:
         """Answer whoever waits, then end the process; nobody may ask any more."""
@@ -163,34 +166,14 @@ class ServedModel:
     async def _serve(self, process: WorkerProcess) -> str:
         """Start a process and see that it is fit, give it work until it ends, and return why it ended."""
         await process.start(self._wanted, root=self._root, seconds=LOAD_SECONDS)
-        await self._prove(process)
+        if self._known is None:
+            self._known = await asyncio.to_thread(self._judged)
+        await prove(process, self._known, self.line.serving)
         self._process = process
         self.state = "ready"
         self._told(self, "")
         self._pump()
         return await process.ended
-
-    async def _prove(self, process: WorkerProcess) -> None:
-        """Ask it what it was judged on; Ended if it does not answer, or answers otherwise."""
-        if self._known is None:
-            self._known = await asyncio.to_thread(self._judged)
-        judged = self._known
-        inputs = Inputs.of([await asyncio.to_thread(_blob, each) for each in judged.inputs])
-        answers: list[JsonValue] = []
-        for some in inputs.chunks(self.line.serving.max_batch):
-            try:
-                async with asyncio.timeout(self.line.serving.timeout_seconds):
-                    said = await process.exchange([some.letters, *some.parts])
-            except TimeoutError:
-                process.kill("it did not answer its golden items in time")
-                raise Ended("it did not answer its golden items in time") from None
-            replies = replies_of(said, len(some))
-            if wrong := next((each for each in replies if not each.body), None):
-                raise Ended(f"it cannot answer a golden item: {wrong.problem or wrong.why}")
-            answers += [orjson.loads(each.body) for each in replies]
-        for at, (given, wanted) in enumerate(zip(answers, judged.answers, strict=False)):
-            if not alike(given, wanted):
-                raise Ended(f"it answers golden item {at + 1} otherwise than when it was judged")
 
     def _pump(self) -> None:
         """Give the process what waits, if it has nothing to do."""
@@ -209,18 +192,33 @@ class ServedModel:
             room -= len(ask.inputs)
             if ask.attempts:
                 break  # it may be what killed the last process: alone, it takes nobody with it
-        if not asks and self._background:
-            asks = [self._background.popleft()]
+        if not asks and self._gathering is None:
+            asks = self._copies()
         if not asks:
             if self._closing:
                 self._idle.set()
             return
         self._fly(self._process, asks)
 
+    def _gathered(self) -> None:
+        self._gathering = None
+        self._pump()
+
+    def _copies(self) -> list[Ask]:
+        """Take the copies of one frame."""
+        copies: list[Ask] = []
+        room = min(self.line.serving.max_batch, COPIES_SECONDS / self._seconds)
+        while self._background and (not copies or len(self._background[0].inputs) <= room):
+            copies.append(self._background.popleft())
+            room -= len(copies[-1].inputs)
+        return copies
+
     def _fly(self, process: WorkerProcess, asks: list[Ask]) -> None:
+        now = time.perf_counter()
         for ask in asks:
             ask.attempts += 1
-        self._flight = _Flight(asks, sum(len(ask.inputs) for ask in asks))
+            ask.began = now
+        self._flight = _Flight(asks, sum(len(ask.inputs) for ask in asks), now)
         if len(asks) == 1:
             letters, parts = asks[0].inputs.letters, asks[0].inputs.parts
         else:
@@ -235,6 +233,7 @@ class ServedModel:
             return
         replies = replies_of(said, flight.size)
         self._flight = None
+        self._seconds = (time.perf_counter() - flight.began) / flight.size
         if self._lost:
             self._lost, self.problem = 0, ""
         at = 0
@@ -258,6 +257,8 @@ class ServedModel:
                 ask.fail("crashed", why)
 
     def _give_up(self, why: str) -> None:
+        for ask in self._flight.asks if self._flight else ():
+            ask.fail("unavailable", why)
         self._drop(self._queue, why)
         self._drop(self._background, why)
         self._waiting = 0
@@ -274,15 +275,11 @@ class ServedModel:
             ticks += 1
             now = time.perf_counter()
             for queue in (self._queue, self._background):
-                while queue and queue[0].deadline <= now:
-                    ask = queue.popleft()
+                for ask in [each for each in queue if each.deadline <= now]:
+                    queue.remove(ask)
                     self._waiting -= len(ask.inputs) if queue is self._queue else 0
                     ask.fail("overloaded", "it waited too long for others to be answered")
             if self._process is not None and self._flight is not None and self._flight.deadline <= now:
                 self._process.kill("it did not answer in time")
             elif ticks % MEMORY_TICKS == 0 and self._begun is not None:
                 self._begun.hold_to(self.line.serving.memory_gb)
-
-
-def _blob(given: Path | JsonValue) -> JsonValue | Blob:
-    return Blob(given.read_bytes()) if isinstance(given, Path) else given

@@ -467,6 +467,31 @@ def test_copies_say_whether_the_other_side_agrees(tmp_path: Path) -> None:
     assert (failed.version, failed.label, failed.agrees, failed.success) == (two.version, None, None, False)
 
 
+def test_copies_of_a_burst_are_all_made_and_those_that_nobody_can_answer_are_dropped(tmp_path: Path) -> None:
+    platform, line = platform_with(tmp_path, serving=Serving(timeout_seconds=2))
+    one, two = answering(platform, line, "sport"), answering(platform, line, "music")
+    serve(platform, line, one)
+    roll_out(platform, line, two, 0.0, shadow=1.0)
+
+    async def main() -> None:
+        async with serving(platform) as engine:
+            await ready(engine, line, one, two)
+            for at in range(3):
+                await asyncio.gather(*(engine.predict(line, ["a text"], user=user) for user in USERS[:20]))
+                await until(lambda at=at: len(predictions(platform, line)) == 40 * (at + 1))
+            for process in processes(engine) - {engine_pid(engine, line)}:
+                os.kill(process, signal.SIGSTOP)
+            for user in USERS[:50]:
+                assert labels(await engine.predict(line, ["a text"], user=user)) == ["sport"]
+            await until(lambda: len(predictions(platform, line)) >= 170)
+
+    asyncio.run(main())
+    arms = Counter(each.arm for each in predictions(platform, line))
+    assert arms["production"] == 110
+    copies = [each for each in predictions(platform, line) if each.arm == "shadow" and each.success]
+    assert len(copies) == len({each.of for each in copies}) == 60
+
+
 def test_another_version_answers_beside_the_line(tmp_path: Path) -> None:
     platform, line = platform_with(tmp_path, challenger=Challenger(version=2, share=1.0))
     one, two = answering(platform, line, "sport"), answering(platform, line, "sport", weight=50)
