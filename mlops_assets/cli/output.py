@@ -6,15 +6,18 @@ process, and only `answer` and `fail` write to what stdout was.
 
 import json
 import os
+import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 
 from mlops_assets.core.errors import PlatformError, UsageError
@@ -31,8 +34,23 @@ class Exit(IntEnum):
 
 PIPE_COLUMNS = 140  # where there is no terminal to fit into
 
-console = Console(stderr=True, highlight=False)
+
+class _Plain(Console):
+    """A console that shows what strangers wrote and never lets a terminal obey it: escapes, or text that runs back."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render with a question mark for what cannot be printed."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text == "\r":
+                yield segment
+            else:
+                yield Segment("".join(map(_shown, segment.text)), segment.style)
+
+
+console = _Plain(stderr=True, highlight=False)
 _document_fd: int | None = None
+# What terminals obey and JSON need not escape.
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def _claim_stdout(wanted: bool) -> bool:
@@ -55,14 +73,15 @@ def answer(document: Any, human: Callable[[Console], None]) -> None:
     if _document_fd is None:
         human(readers())
     else:
-        os.write(_document_fd, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        os.write(_document_fd, (_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n").encode())
 
 
 def readers() -> Console:
     """Return where people read: stdout, or stderr where stdout is for the document."""
     if _document_fd is not None:
         return console
-    return Console(highlight=False, width=shutil.get_terminal_size((PIPE_COLUMNS, 24)).columns)
+    return _Plain(highlight=False, width=shutil.get_terminal_size((PIPE_COLUMNS, 24)).columns)
 
 
 def fail(error: PlatformError) -> NoReturn:
@@ -76,13 +95,19 @@ def fail(error: PlatformError) -> NoReturn:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """Build a plain table; cells are shown as text, never read as markup."""
+    """Build a plain table, which says so if it is empty; cells are shown as text, never read as markup."""
     made = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    made.caption, made.caption_justify = None if rows else "none", "left"
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
         made.add_row(*(_escape("" if cell is None else str(cell)) for cell in row))
     return made
+
+
+def _shown(character: str) -> str:
+    kept = character.isprintable() or character == "\n" or unicodedata.category(character) == "Zs"
+    return character if kept else "?"
 
 
 def _escape(text: str) -> str:

@@ -51,6 +51,7 @@ def serve(
 ) -> None:
     """Serve the lines' models, and the pages, over HTTP; Ctrl-C stops it once requests in flight are answered."""
     _check_exposure(host, tls_cert, tls_key, plain_http)
+    _check_log(access_log)
     made = platform()
     if line:
         chosen = tuple(line_of(name) for name in dict.fromkeys(line))
@@ -92,6 +93,14 @@ def _check_exposure(host: str, certificate: Path | None, key: Path | None, plain
             f"Listening on {host} without TLS would let anybody on the way read the keys, and use them.",
             "Give --tls-cert and --tls-key; or --plain-http if a proxy before it has TLS.",
         )
+
+
+def _check_log(path: Path | None) -> None:
+    try:
+        if path is not None:
+            path.open("ab").close()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.", "Name another with --access-log.") from None
 
 
 def _is_loopback(host: str) -> bool:

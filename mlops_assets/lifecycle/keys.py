@@ -12,7 +12,7 @@ from mlops_assets.core.serving import AccessRole, ApiKey
 PREFIX = "mlops_"
 BITS = 256
 EVERY_LINE = "*"  # the ledger's line of what concerns the whole platform
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
 def issue(platform: Platform, name: str, role: AccessRole, *, days: float | None, actor: str) -> tuple[str, ApiKey]:
@@ -20,7 +20,7 @@ def issue(platform: Platform, name: str, role: AccessRole, *, days: float | None
 
     UsageError for a name that is none (it becomes the ledger's actor); Refused if the name has a key already.
     """
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise UsageError(
             f"'{name}' cannot be the name of a key.",
             "Use up to 64 letters, digits and . _ @ -, such as 'shop-backend'.",

@@ -151,6 +151,15 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(site: Path) -> None:
     assert "ann has a key already" in again.stderr
 
 
+def test_a_log_that_cannot_be_written_is_told_before_anything_is_served(site: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mlops_assets.cli", "serve", "--port", "0", "--access-log", str(site / "no" / "log")],
+        capture_output=True, text=True, env=environment(site), timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+
+
 def metrics(url: str, key: str) -> str:
     text = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}).text
     return next(line for line in text.splitlines() if line.startswith("gateway_requests_in_flight "))

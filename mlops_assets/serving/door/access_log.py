@@ -37,7 +37,8 @@ class AccessLog:
 
     def failure(self, error: BaseException, **line: Any) -> None:
         """Take a line about an error of ours, with its traceback."""
-        self.write({"level": "error", **line, "error": repr(error), "traceback": traceback.format_exception(error)})
+        told = "".join(traceback.format_exception(error)).encode("ascii", "backslashreplace").decode()
+        self.write({"level": "error", **line, "error": ascii(error), "traceback": told.splitlines()})
 
     async def follow(self) -> None:
         """Write what was gathered, until cancelled."""

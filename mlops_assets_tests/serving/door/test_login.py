@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mlops_assets.core.errors import UsageError
 from mlops_assets.lifecycle import keys
 from mlops_assets.serving.app import build
 from mlops_assets.serving.door.access import Caller, Keyring
@@ -137,6 +138,12 @@ def test_who_logs_out_is_logged_out_at_every_gateway_of_the_home(idle_gateway: G
         for token in ("YWRtaW4=.9999999999.../../escaped", "x" * 5_000, ""):
             assert client.post("/logout", headers={"Cookie": f"mlops_session={token}"}).status_code == 303
     assert len(list(ended.iterdir())) == before
+
+
+@pytest.mark.parametrize("name", ["ann\n", "ann b", "", "-ann", "a" * 65, "<b>ann</b>", "ann\x1b[2J", "änn"])
+def test_a_name_that_becomes_an_actor_of_the_ledger_is_one_plain_word(idle_gateway: Gateway, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be the name"):
+        keys.issue(idle_gateway.platform, name, "viewer", days=None, actor="tests")
 
 
 @pytest.mark.parametrize(
