@@ -182,11 +182,12 @@ def _without(labels: Mapping[str, int], gone: Sequence[Item]) -> dict[str, int]:
 def _merged(checked: Sequence[Finding], unpacked: Sequence[Finding]) -> tuple[list[Finding], int]:
     """Name the true cause of items whose file was damaged; return all findings, and the items only unpacking saw."""
     damaged = {_stem(found.item): found for found in unpacked if found.item is not None and found.severity == "drop"}
+    named = {tail: stem for stem in reversed(damaged) for tail in _tails(stem)}
     seen: set[str] = set()
     merged: list[Finding] = []
     for found in checked:
-        stem = next((each for each in damaged if _is_tail(_stem(found.item or ""), each)), None)
-        if found.severity == "drop" and found.item and stem is not None:
+        stem = named.get(_stem(found.item)) if found.item else None
+        if found.severity == "drop" and stem is not None:
             merged.append(damaged[stem].model_copy(update={"item": found.item}))
             seen.add(stem)
         else:
@@ -199,9 +200,10 @@ def _stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).name else name
 
 
-def _is_tail(name: str, whole: str) -> bool:
-    """Say whether `whole` is `name`, as it is or within the folder that a zip wraps around everything."""
-    return bool(name) and (whole == name or whole.endswith(f"/{name}"))
+def _tails(name: str) -> Iterator[str]:
+    """Yield a name as it is, and as it is called within each folder that a zip wraps around everything."""
+    parts = name.split("/")
+    return ("/".join(parts[at:]) for at in range(len(parts)))
 
 
 def _store(platform: Platform, seen: Examined, findings: list[Finding]) -> str:
