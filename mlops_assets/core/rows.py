@@ -44,17 +44,17 @@ def is_junk(name: str) -> bool:
     return name in _JUNK or name.startswith("._")
 
 
-def lines(path: Path) -> Iterator[tuple[str, str | Broken]]:
-    """Yield place and text of each line that is not blank, or what is wrong with it."""
+def lines(path: Path, longest: int = LONGEST_LINE) -> Iterator[tuple[str, str | Broken]]:
+    """Yield place and text of each line that is not blank, or what is wrong: more than `longest` bytes, or no UTF-8."""
     with path.open("rb") as file:
         number = 0
-        while raw := file.readline(LONGEST_LINE + 1):
+        while raw := file.readline(longest + 1):
             number += 1
             where = f"line {number}"
-            if len(raw) > LONGEST_LINE:
+            if len(raw) > longest:
                 while raw and not raw.endswith(b"\n"):
-                    raw = file.readline(LONGEST_LINE)
-                yield where, Broken("long", where, f"more than {LONGEST_LINE} bytes")
+                    raw = file.readline(longest)
+                yield where, Broken("long", where, f"more than {longest} bytes")
                 continue
             try:
                 text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
@@ -132,11 +132,12 @@ def fields(line: str) -> list[str] | None:
 def parsed(line: str) -> Any:
     """Return what a JSON line holds.
 
-    ValueError for a key that occurs twice, for NaN, for a number beyond a float's range, and for half a character.
+    ValueError for a key that occurs twice, for NaN and for a number beyond a float's range; UnicodeError, which is one,
+    for half a character.
     """
     value = _DECODER.decode(line)
     if "\\u" in line and half_character(json.dumps(value, ensure_ascii=False)):
-        raise ValueError("text with half of a surrogate pair")
+        raise UnicodeError("text with half of a surrogate pair")
     return value
 
 

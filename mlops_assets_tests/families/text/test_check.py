@@ -129,6 +129,8 @@ def test_a_file_that_is_no_table_stops_the_batch(
         ('{"message": {"a": 1}, "category": "greet"}', "TXT003"),
         ('{"message": "a", "message": "b", "category": "greet"}', "TXT003"),
         ('{"message": "half \\ud800", "category": "greet"}', "TXT004"),
+        ('{"message": NaN, "category": "greet"}', "TXT003"),
+        ('{"message": 1e999, "category": "greet"}', "TXT003"),
         ("[" * 100_000, "TXT003"),
     ],
 )
