@@ -181,6 +181,9 @@ class Serving(BaseModel):
     timeout_seconds: float = Field(default=30, gt=0, description="Seconds that a prediction may take, waiting included")
     max_body_mb: float = Field(default=10, gt=0, description="Largest body of a request")
     memory_gb: float = Field(default=4, gt=0, description="Resident memory limit of one model worker")
+    durable_predictions: bool = Field(
+        default=False, description="Answer only once the log of predictions would survive a power cut with it"
+    )
 
 
 class Challenger(BaseModel):

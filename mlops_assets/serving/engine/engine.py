@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,11 +27,24 @@ from mlops_assets.serving.engine.exchange import Inputs, Reply
 from mlops_assets.serving.engine.faults import Fault, Faults
 from mlops_assets.serving.engine.following import Following, tried
 from mlops_assets.serving.engine.frames import Blob
-from mlops_assets.serving.engine.lines import ArmName, ServedLine
+from mlops_assets.serving.engine.lines import ArmName, Routing, ServedLine
 from mlops_assets.serving.engine.recording import Recorder, Seen
 from mlops_assets.serving.engine.workers import ServedModel
 
 BEAT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What somebody asked; times are of `perf_counter`. `unstored` are predictions of which the answer waits."""
+
+    line: Line
+    inputs: Sequence[JsonValue | Blob]
+    given: Inputs
+    user: str | None
+    began: float
+    deadline: float
+    unstored: list[Seen]
 
 
 class Engine:
@@ -108,7 +122,8 @@ class Engine:
         """Return an answer for each input, all by one version unless that fails.
 
         `began` is when the request was complete (perf_counter). Without `user`, chance chooses the version. Raises Busy
-        when too many wait, Unavailable when no version can answer, TypeError for what JSON cannot say.
+        when too many wait, Unavailable when no version can answer or a line with `durable_predictions` cannot store
+        them, TypeError for what JSON cannot say.
         """
         began = time.perf_counter() if began is None else began
         served = self._lines[line.line]
@@ -119,61 +134,52 @@ class Engine:
             raise Unavailable(f"{line.line} cannot answer now.", _problems(served))
         given = Inputs.of(inputs)
         deadline = began + line.serving.timeout_seconds
+        request = _Request(line, inputs, given, user, began, deadline, [])
         if model is routing.rollout and routing.other(model)[0] is not None:
             replies = await _tried_out(model, given, deadline - line.serving.timeout_seconds / 2)
             if self._faults is not None:
                 replies = await self._faults.injected(line.line, model.version, replies)
         else:
             replies = await _asked(model, given, deadline)
-        answers = self._seen(line, ids, inputs, replies, model, arm, began, user)
+        answers = self._seen(request, ids, inputs, replies, model, arm)
         failed = [at for at, reply in enumerate(replies) if reply.failure]
         if failed:
-            await self._again(served, given, inputs, answers, failed, model, deadline, began, user)
+            await self._again(request, routing, answers, failed, model)
+        if request.unstored:
+            await self.recorder.store(request.unstored, deadline - time.perf_counter())
         self._doubling.after(line, routing, model, given, inputs, answers, deadline)
         return answers
 
     async def _again(
-        self,
-        served: ServedLine,
-        given: Inputs,
-        inputs: Sequence[JsonValue | Blob],
-        answers: list[Answer],
-        failed: Sequence[int],
-        model: ServedModel,
-        deadline: float,
-        began: float,
-        user: str | None,
+        self, request: _Request, routing: Routing, answers: list[Answer], failed: Sequence[int], model: ServedModel
     ) -> None:
         """Ask another version what the first one could not answer; only the one being rolled out is doubted so."""
-        routing = served.routing
         other, arm = routing.other(model)
         gone = all(answers[at].failure != "model_error" for at in failed)
-        if other is None or not (model is routing.rollout or gone) or time.perf_counter() >= deadline:
+        if other is None or not (model is routing.rollout or gone) or time.perf_counter() >= request.deadline:
             return
         try:
-            replies = await _asked(other, given.chosen(failed), deadline)
+            replies = await _asked(other, request.given.chosen(failed), request.deadline)
         except PlatformError:
             return
-        some = [inputs[at] for at in failed]
+        some = [request.inputs[at] for at in failed]
         ids, of = [new_event_id() for _ in failed], [answers[at].prediction_id for at in failed]
-        made = self._seen(served.line, ids, some, replies, other, arm, began, user, of)
+        made = self._seen(request, ids, some, replies, other, arm, of)
         for at, answer in zip(failed, made, strict=True):
             answers[at] = answer
 
     def _seen(
         self,
-        line: Line,
+        request: _Request,
         ids: Sequence[str],
         inputs: Sequence[JsonValue | Blob],
         replies: Sequence[Reply],
         model: ServedModel,
         arm: ArmName,
-        began: float,
-        user: str | None,
         of: Sequence[str | None] | None = None,
     ) -> list[Answer]:
         """Record what a version made of inputs, `of` the predictions that failed before, and return the answers."""
-        latency = (time.perf_counter() - began) * 1000
+        latency = (time.perf_counter() - request.began) * 1000
         answered = self._answered.get(model.pid, 0)
         cold = answered < COLD_ANSWERS
         if cold:
@@ -187,16 +193,18 @@ class Engine:
             answers.append(answer)
             if known is not None:
                 more = {"request": ids[0] if len(ids) > 1 else None, "of": failed, "cold": cold or None}
-                self._record(line, known, given, answer, user, more)
+                self._record(request, known, given, answer, more)
         return answers
 
     def _record(
-        self, line: Line, name: str, given: JsonValue | Blob, answer: Answer, user: str | None, more: dict[str, Any]
+        self, request: _Request, name: str, given: JsonValue | Blob, answer: Answer, more: dict[str, Any]
     ) -> None:
+        line = request.line
+        take = request.unstored.append if line.serving.durable_predictions else self.recorder.add
         kept: dict[str, Any] = {}
         if line.collection.keep_payloads:
             kept = {"input": given, "output": answer.output}
-        self.recorder.add(
+        take(
             Seen(
                 line=line,
                 event_id=name,
@@ -204,7 +212,7 @@ class Engine:
                 arm=answer.arm,
                 latency_ms=answer.latency_ms,
                 error=answer.failure or None,
-                user=user,
+                user=request.user,
                 **more,
                 shown=answer.shown if answer.body else None,
                 **kept,

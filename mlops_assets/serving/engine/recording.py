@@ -4,6 +4,7 @@ The watch judges a version by these events alone, so none is lost silently: whil
 up to a limit, and what is lost beyond it is counted and told.
 """
 
+import asyncio
 import logging
 import threading
 from collections import deque
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from pydantic import JsonValue, ValidationError
 
+from mlops_assets.core.errors import Unavailable
 from mlops_assets.core.events import Prediction
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
@@ -94,6 +96,22 @@ class Recorder:
         self._waiting.append(seen)
         if not self._some.is_set():
             self._some.set()
+
+    async def store(self, some: Sequence[Seen], seconds: float) -> None:
+        """Store predictions of one line, and return once they would survive a power cut.
+
+        Unavailable if that takes longer, or cannot be done; they are kept like others then, for the watch to see.
+        """
+        try:
+            async with asyncio.timeout(max(seconds, 0)):
+                events = await asyncio.to_thread(lambda: [self._event(each) for each in some])
+                await asyncio.wrap_future(self._platform.events.submit(some[0].line.line, events))
+        except Exception as error:  # whatever it is: what was predicted is not lost for it
+            for each in some:
+                self.add(each)
+            raise Unavailable(
+                f"{some[0].line.line} gives no answer that it cannot record.", "Send it again in a second."
+            ) from error
 
     def _run(self) -> None:
         while not (self._closing.is_set() and not self._waiting):

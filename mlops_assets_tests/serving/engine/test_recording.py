@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,11 @@ class Away:
         self._events = platform.events
         self.back = threading.Event()
         self.asked = threading.Event()
+
+    def submit(self, line: str, events: Sequence[Event]) -> "Future[tuple[Receipt, ...]]":
+        if not self.back.is_set():
+            raise Unavailable("The database is away.")
+        return self._events.submit(line, events)
 
     def append(self, line: str, events: Sequence[Event]) -> tuple[Receipt, ...]:
         self.asked.set()
