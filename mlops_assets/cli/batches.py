@@ -16,16 +16,22 @@ from mlops_assets.core.records.chain import ASSETS
 from mlops_assets.lifecycle import status as lifecycle_status
 from mlops_assets.lifecycle.decide.questions import questions
 from mlops_assets.lifecycle.intake import ingest
+from mlops_assets.lifecycle.launching import claim
 
 CLASS = "_class_"
-ENDED = ("DEPLOYED", "CANARY", "REJECTED", "QUARANTINED", "PENDING_REVIEW", "PENDING_PUBLISH", "ROLLED_BACK")
+ENDED = (
+    *("DEPLOYED", "CANARY", "PENDING_REVIEW", "PENDING_PUBLISH", "ROLLED_BACK"),
+    *("REJECTED", "QUARANTINED", "RELEASED", "DISCARDED"),
+)
 
 
 def submit(
     name: LineName,
     path: Annotated[Path, typer.Argument(help="A file, folder or zip.")],
     contributor: Annotated[str | None, typer.Option(help="Whose data this is; default: you.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow the batch to its end (needs `mlops up`).")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow the batch to its end; it is run here if no daemon runs.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Turn a file, folder or zip into a batch; the same bytes again give the batch they already are."""
@@ -43,14 +49,26 @@ def submit(
         todo = f"\nnext: mlops run {name} {record.batch_id}" if not duplicate else ""
         answer(document, lambda out: out.print(f"{record.batch_id}{note}{todo}", markup=False, highlight=False))
         return
-    console.print(
-        f"{record.batch_id} waits for the daemon of `mlops up`; without one: mlops run {name} {record.batch_id}",
-        markup=False,
-        highlight=False,
-    )
-    with progress.bar(platform(), [(chosen, record.batch_id)]) as bar:
-        bar.wait_for(lambda: lifecycle_status.show(platform(), chosen, record.batch_id)["status"] in ENDED)
+    console.print(record.batch_id, markup=False)
+    _follow(chosen, record.batch_id)
     _end(chosen, record.batch_id, {"duplicate_of": document["duplicate_of"]})
+
+
+def _follow(chosen: Line, known: str) -> None:
+    """Wait while a daemon takes a batch through its chain; take it through here where there is none."""
+    from mlops_assets.components.running import heartbeat, run_batch
+
+    def ended() -> bool:
+        return lifecycle_status.status(platform(), chosen, known) in ENDED
+
+    with progress.bar(platform(), [(chosen, known)]) as bar:
+        with heartbeat(platform()) as alive:
+            bar.wait_for(lambda: ended() or not alive())
+        if not ended():
+            console.print("No daemon runs (`mlops up` has one), so the batch is run here.")
+            claim(platform(), chosen, known, "intake", actor=actor())
+            outcome = run_batch(platform(), chosen, known)
+            _tell(outcome.success, outcome.error)
 
 
 def run(
@@ -67,10 +85,17 @@ def run(
         raise UsageError(f"'{until}' is no asset.", f"The assets are: {', '.join(ASSETS)}.")
     with progress.bar(platform(), [(chosen, known)]):
         outcome = run_batch(platform(), chosen, known, until=until)
+    _tell(outcome.success, outcome.error)
     if until is not None and outcome.success:
         answer(lifecycle_status.show(platform(), chosen, known), lambda out: out.print(f"{until} is made."))
         return
     _end(chosen, known)
+
+
+def _tell(success: bool, error: str | None) -> None:
+    """Say why a batch did not come to its end, which nothing that is recorded of it says."""
+    if not success and error:
+        console.print(f"error: {error}", style="red", markup=False)
 
 
 def batches(name: LineName, json: Json = False) -> None:
@@ -178,7 +203,7 @@ def exit_code(document: dict[str, Any]) -> Exit:
     """Return how a batch's end is told to a shell."""
     if document["deployment_status"] == "SUCCESS":
         return Exit.DONE
-    crashed = document["deployment_status"] in (None, "ERROR") and document["status"] not in ("QUARANTINED",)
+    crashed = document["deployment_status"] in (None, "ERROR") and document["status"] not in ENDED
     return Exit.FAILED if crashed else Exit.NOT_DEPLOYED
 
 

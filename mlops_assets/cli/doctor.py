@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records.base import Record
 from mlops_assets.lifecycle.auditing import disagreements
+from mlops_assets.lifecycle.deployment.guarding import require_whole
 from mlops_assets.wiring.platform import open_platform
 from mlops_assets.wiring.settings import Settings, read_settings
 
 FREE_GB = 5
+RESTORE = "Restore it from a backup of the home, or begin anew in another folder (MLOPS_HOME)."
 
 
 class Diagnosis(Record):
@@ -65,16 +67,32 @@ def _diagnose() -> Iterator[Diagnosis]:
     try:
         platform = open_platform()
         lines = list(platform.lines())
-    except (PlatformError, OSError) as error:
-        yield _fail("platform", str(error), "Mend the above, then try again.")
+    except Exception as error:
+        yield _broken("platform", error, "Mend the above, then try again.")
         return
-    yield from _state(platform)
+    for name, look in PARTS.items():
+        yield from _looked(name, look(platform), RESTORE)
     if settings.alert_urls:
         yield _ok("alerts", f"{len(settings.alert_urls)} addresses")
     else:
         yield _warn("alerts", "no address: alerts go to the log only", "Set MLOPS_ALERT_URLS (see .env.example).")
     for line in lines:
-        yield from _line(platform, settings, line)
+        yield from _looked(line.line, _line(platform, settings, line), "Mend the above, then try again.")
+        yield from _looked(f"{line.line}: what serves", _served(platform, line), RESTORE)
+
+
+def _looked(name: str, found: Iterator[Diagnosis], todo: str) -> Iterator[Diagnosis]:
+    """Pass on what was found; a look that breaks off is a finding, too: whatever is wrong, the rest is looked at."""
+    try:
+        yield from found
+    except Exception as error:
+        yield _broken(name, error, todo)
+
+
+def _broken(name: str, error: Exception, todo: str) -> Diagnosis:
+    if isinstance(error, PlatformError):
+        return _fail(name, error.what, error.todo or todo)
+    return _fail(name, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}", todo)
 
 
 def _home(home: Path) -> Iterator[Diagnosis]:
@@ -89,27 +107,51 @@ def _home(home: Path) -> Iterator[Diagnosis]:
         yield _ok("home", f"{home} ({free:.0f} GB free)")
 
 
-def _state(platform: Platform) -> Iterator[Diagnosis]:
-    broken = platform.ledger.verify()
-    if broken:
-        more = f" And {len(broken) - 3} more." if len(broken) > 3 else ""
-        yield _fail("ledger", " ".join(broken[:3]) + more, "Restore the database from a backup: history was changed.")
+def _ledger(platform: Platform) -> Iterator[Diagnosis]:
+    if broken := platform.ledger.verify():
+        yield _fail("ledger", _first(broken), "Restore the database from a backup: history was changed.")
     else:
         yield _ok("ledger", f"{len(platform.ledger.entries())} entries, chain holds")
-    differing = disagreements(platform)
-    if differing:
-        found = " ".join(differing[:3]) + (f" And {len(differing) - 3} more." if len(differing) > 3 else "")
-        yield _fail("records", found, "Restore the database from a backup: records were changed behind the ledger.")
+
+
+def _records(platform: Platform) -> Iterator[Diagnosis]:
+    if differing := disagreements(platform):
+        todo = "Restore the database from a backup: records were changed behind the ledger."
+        yield _fail("records", _first(differing), todo)
     else:
         yield _ok("records", "decisions and releases are those of the ledger")
-    waiting = platform.alerts.deliver()
-    if waiting:
+
+
+def _alerts(platform: Platform) -> Iterator[Diagnosis]:
+    if waiting := platform.alerts.deliver():
         yield _warn("alerts", f"{waiting} could not be delivered yet", "Check MLOPS_ALERT_URLS and the network.")
-    calls = platform.tracker.reconcile()
-    if calls:
+
+
+def _mlflow(platform: Platform) -> Iterator[Diagnosis]:
+    if calls := platform.tracker.reconcile():
         yield _warn("mlflow", f"{calls} calls wait for the tracking server", "Check MLOPS_TRACKING_URI.")
     else:
         yield _ok("mlflow", "reachable")
+
+
+PARTS: dict[str, Callable[[Platform], Iterator[Diagnosis]]] = {
+    "ledger": _ledger,
+    "records": _records,
+    "alerts": _alerts,
+    "mlflow": _mlflow,
+}
+
+
+def _first(problems: Sequence[str]) -> str:
+    return " ".join(problems[:3]) + (f" And {len(problems) - 3} more." if len(problems) > 3 else "")
+
+
+def _served(platform: Platform, line: Line) -> Iterator[Diagnosis]:
+    """Read every byte of what serves, and of what a rollback would serve again."""
+    roles = platform.versions.pointer(line.line).roles
+    for role, number in roles.items():
+        require_whole(platform, line, platform.versions.get(line.line, number))
+        yield _ok(f"{line.line}: {role}", f"version {number} is whole")
 
 
 def _line(platform: Platform, settings: Settings, line: Line) -> Iterator[Diagnosis]:

@@ -41,7 +41,7 @@ def list_(
             _waited(each.age(now)),
             reminders(platform(), each.review),
             each.closed or each.hindrance or "waits",
-            each.review.question,
+            each.asks,
         )
         for each in found
     ]
@@ -56,7 +56,7 @@ def show(decision: DecisionId, json: Json = False) -> None:
     found = question(platform(), _find(decision))
     page = write_decision_page(platform(), found.decision) if found.decision else None
     shown = document(platform(), found, now) | {"page": str(page) if page else None}
-    answer(shown, lambda out: _print(out, shown))
+    answer(shown, lambda out: _print(out, shown, found.asks))
 
 
 @app.command("approve")
@@ -109,16 +109,19 @@ def _find(prefix: str) -> Review:
     found = [each for each in platform().reviews.list() if each.decision_id.startswith(prefix)]
     if len(found) != 1:
         waiting = ", ".join(each.review.decision_id[:12] for each in questions(platform())) or "none"
-        raise NotFound(f"'{prefix}' names {len(found)} reviews.", f"Waiting: {waiting}.")
+        problem = f"fits {len(found)} reviews" if found else "is no review"
+        raise NotFound(f"'{prefix}' {problem}.", f"Waiting: {waiting}.")
     return found[0]
 
 
-def _print(out: Console, shown: dict[str, Any]) -> None:
+def _print(out: Console, shown: dict[str, Any], asks: str) -> None:
     def say(text: str, **more: Any) -> None:
         out.print(text, markup=False, highlight=False, **more)
 
     say(f"{shown['line']} {shown['batch_id']}: decision {shown['decision_id']}", style="bold")
-    say(shown["question"])
+    say(asks)
+    for each in shown["reasons"]:
+        say(f"- {each}")
     for title, key in (("To approve, this would have to be true:", "to_approve"), ("What would help:", "would_help")):
         if shown[key]:
             say(title, style="bold")

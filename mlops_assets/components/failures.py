@@ -15,7 +15,8 @@ OURS = {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.PlatformError)
 }
 # Failures that are not the batch's fault: it is left as it is, and goes on when the operator has mended them.
-OPERATORS = {"ConfigError", "MissingExtra", "Busy", "Corrupt"}
+OPERATORS = {"ConfigError", "MissingExtra", "Busy", "Corrupt", "Interrupted"}
+INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ def failure(instance: dg.DagsterInstance, run_id: str) -> Failure:
         while error is not None and error.cause is not None:
             error = error.cause
         step = (event.step_key or "").rpartition("__")[2]
+        if error is not None and error.cls_name == INTERRUPTED:
+            return Failure(step, "Interrupted", f"{step} was interrupted. What was made is kept; run the batch again.")
         if error is not None:
             kind = error.cls_name or "Error"
             message = error.message.strip()

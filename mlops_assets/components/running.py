@@ -3,8 +3,10 @@
 The runs land in the same Dagster instance as the daemon's, so the UI shows both alike.
 """
 
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -22,6 +24,7 @@ from mlops_assets.lifecycle.holding import ended
 from mlops_assets.wiring.environment import dagster_home
 
 OPENING_SECONDS = 120.0
+SILENT_SECONDS = 120.0  # daemons beat every half minute
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,15 @@ def open_instance(platform: Platform) -> dg.DagsterInstance:
         instance = dg.DagsterInstance.from_config(str(dagster_home(platform.home)))
     launches.limit(instance, platform)
     return instance
+
+
+@contextmanager
+def heartbeat(platform: Platform) -> Iterator[Callable[[], bool]]:
+    """Yield what says whether a Dagster daemon of this home is alive: whether any beat within the last two minutes."""
+    with open_instance(platform) as instance:
+        yield lambda: any(
+            time.time() - beat.timestamp < SILENT_SECONDS for beat in instance.get_daemon_heartbeats().values()
+        )
 
 
 def continue_batch(platform: Platform, line: Line, batch_id: str) -> RunOutcome:

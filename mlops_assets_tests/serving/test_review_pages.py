@@ -13,6 +13,7 @@ from mlops_assets.core.dataset import write_items
 from mlops_assets.core.records.data import Item, ValidatedData
 from mlops_assets.lifecycle.decide import decide
 from mlops_assets.lifecycle.deployment import rollout
+from mlops_assets.serving.pages.samples import samples
 from mlops_assets_tests.lifecycle.decide.evaluated import LINE, open_platform, put_evaluated, serve
 from mlops_assets_tests.lifecycle.decide.evidences import evidence
 from mlops_assets_tests.serving.gateway_fixture import Gateway, IdleEngine, gateway_of
@@ -50,6 +51,8 @@ def test_the_queue_leads_to_evidence_that_says_what_would_have_to_be_true(seen_g
     assert decision is not None
     for said in ("Shall batch", "What would have to be true", "The candidate is worse on these", "6 of 6 items"):
         assert said in shown.text
+    changed = samples(seen_gateway.platform, "topics", question.batch_id, "baseline")
+    assert {each.origin for each in (*changed.worse, *changed.better)} == {"synthetic"}
     assert "svg" in {each.tag for each in shown.elements}
     assert "only. A reviewer answers" in shown.text
     assert not shown.all("textarea")

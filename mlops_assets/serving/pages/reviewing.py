@@ -76,7 +76,7 @@ def review_page(platform: Platform, decision_id: str, reader: str) -> ReviewPage
     names = sets_of(decision.evidence, "golden", "sealed") if decision else []
     return ReviewPage(
         asked=asked,
-        asks=_asks(review.question),
+        asks=asked.asks,
         decision=decision,
         deciding=tuple(
             row for name in names if decision and line and (row := primary(decision.evidence, line.policy, name))
@@ -104,19 +104,13 @@ def _follows(platform: Platform, asked: Question) -> str:
     )
 
 
-def _asks(question: str) -> str:
-    """Return the question itself, without the reasons that follow it."""
-    first, mark, _ = question.partition("?")
-    return first + mark
-
-
 def _row(platform: Platform, asked: Question) -> ReviewRow:
     review = asked.review
     return ReviewRow(
         decision_id=review.decision_id,
         line=review.line,
         batch_id=review.batch_id,
-        question=_asks(review.question),
+        question=asked.asks,
         why=asked.decision.reasons[0] if asked.decision and asked.decision.reasons else "",
         asked_at=review.asked_at,
         contributor=review.contributor,

@@ -107,9 +107,10 @@ def _changed(platform: Platform, report: EvalReport, changes: Iterable[ItemChang
         for item in iterate_items(folder):
             if item.id in wanted:
                 change = wanted[item.id]
-                yield _sample(name, folder, item, change.reference).model_copy(
-                    update={"production": change.production, "candidate": change.candidate, "change": change.change}
-                )
+                said = {"production": change.production, "candidate": change.candidate, "change": change.change}
+                if sets[name].origin == "synthetic":  # as its line's YAML says, whatever its rows say
+                    said["origin"] = "synthetic"
+                yield _sample(name, folder, item, change.reference).model_copy(update=said)
 
 
 def _sample(set_name: str, folder: Path, item: Item, target: str) -> Sample:
