@@ -12,11 +12,12 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from mlops_assets.core import anytime, latencies
+from mlops_assets.core import anytime, latencies, thresholds
 from mlops_assets.core.anytime import Evidence, Gathering, joined
 from mlops_assets.core.bunches import Bunches, Bunching
 from mlops_assets.core.label_mix import CERTAIN, LabelMix, Labels
 from mlops_assets.core.records.base import Record
+from mlops_assets.core.thresholds import Slowness, Thresholds
 
 Signal = Literal["errors", "latency_p95", "latency_p99", "agreement", "class_mix", "corrections"]
 ALPHA: Mapping[Signal, float] = {
@@ -30,9 +31,6 @@ ALPHA: Mapping[Signal, float] = {
 SPLIT_ALPHA = 0.001  # of calling the split of traffic broken
 BOUND_ALPHA = 0.05  # of promoting a version that is worse than a margin allows, each
 LEANING = 1.0  # log10 of an e-value that speaks against a version: no further step meanwhile
-BLOCK = 500  # answers of the stable arm after which thresholds are taken anew
-DECAY = 0.8  # of what the thresholds rest on, a block: the latest 2,500 answers or so
-MATERIAL, MATERIAL_MS = 1.1, 0.25  # slower than production's quantile by less harms nobody
 MOMENTS = 8  # with slow answers of the canary, below which they may be one pause of its process
 
 
@@ -52,6 +50,14 @@ class Seen(NamedTuple):
     cold: bool = False
 
 
+class Bound(NamedTuple):
+    """By how much a canary is worse at most, in shares of `n` requests that are worth n / `effect` independent ones."""
+
+    most: float | None
+    n: int
+    effect: float
+
+
 class Count(Record):
     """What one arm did; `timed` are the successful answers whose latency was held against thresholds."""
 
@@ -68,15 +74,6 @@ class StepSeen(Record):
     share: float
     canary: Count = Count()
     stable: Count = Count()
-
-
-class Thresholds(Record):
-    """What is slow, by the stable arm's latest answers; bins of `latencies`, frozen for a block."""
-
-    window: dict[int, float] = Field(default={}, description="Bin to answers, decayed by a block")
-    block: dict[int, int] = Field(default={}, description="Of the answers since")
-    p95: int | None = None
-    p99: int | None = None
 
 
 class Crowds(Record):
@@ -129,8 +126,7 @@ class Trial(Record):
 
 def begin(expected: Expected, disagreement_margin: float, before: latencies.Latencies) -> Trial:
     """Return the trial of a rollout that begins; `before` is how long production's latest answers took."""
-    start = Thresholds(window=dict(before)) if sum(before.values()) >= BLOCK else Thresholds()
-    return Trial(expected=expected, disagreement_margin=disagreement_margin, thresholds=_taken(start))
+    return Trial(expected=expected, disagreement_margin=disagreement_margin, thresholds=thresholds.begun(before))
 
 
 def step(trial: Trial, share: float) -> Trial:
@@ -145,9 +141,7 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
     counts = {True: now.canary.model_dump(), False: now.stable.model_dump()}
     errors, split = Gathering(trial.errors), Gathering(trial.split)
     slow95, slow99 = Gathering(trial.latency_p95), Gathering(trial.latency_p99)
-    thresholds = trial.thresholds
-    block = dict(thresholds.block)
-    filled = sum(block.values())
+    slowness = Slowness(trial.thresholds)
     crowds = trial.crowds.model_dump()
     everybody, failing, slow, slowest = crowds.values()
     labels = Labels(trial.mix, trial.expected.labels, trial.disagreement_margin)
@@ -171,9 +165,9 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
         if cold:
             continue
         bin_ = latencies.bin_of(latency_ms)
-        if thresholds.p95 is not None and thresholds.p99 is not None:
+        if slowness.known:
             count["timed"] += 1
-            over95, over99 = bin_ > thresholds.p95, bin_ > thresholds.p99
+            over95, over99 = slowness.over(bin_)
             bunched95, bunched99 = arms[canary]
             bunched95.add(moment, over95)
             bunched99.add(moment, over99)
@@ -186,15 +180,12 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
                 slow99.add(canary, landing, who)
                 joined(slowest, who)
         if not canary:
-            block[bin_] = block.get(bin_, 0) + 1
-            filled += 1
-            if filled >= BLOCK:
-                thresholds, block, filled = _next_block(thresholds, block), {}, 0
+            slowness.add(bin_)
     seen = now.model_copy(update={"canary": Count(**counts[True]), "stable": Count(**counts[False])})
     return trial.model_copy(
         update={
             "steps": (*trial.steps[:-1], seen),
-            "thresholds": thresholds.model_copy(update={"block": block}),
+            "thresholds": slowness.done(),
             "errors": errors.done(),
             "latency_p95": _done(slow95, bunches["canary_p95"], bunches["stable_p95"]),
             "latency_p99": _done(slow99, bunches["canary_p99"], bunches["stable_p99"]),
@@ -264,45 +255,30 @@ def split_p(trial: Trial) -> float:
     return min(1.0, math.exp(-anytime.two_sided(trial.split)))
 
 
-def bounds(trial: Trial) -> dict[Signal, float | None]:
-    """Return the upper bounds of how much worse the canary is, in shares of requests, valid at any time."""
-    ours, theirs = trial.total("canary"), trial.total("stable")
-    found: dict[Signal, float | None] = {}
+def bounds(trial: Trial) -> dict[Signal, Bound]:
+    """Return the upper bounds of how much worse the canary is in the present step, valid at any time.
+
+    Steps are not added up: where the canary had other shares of better and worse hours, their sum would compare hours.
+    """
+    found: dict[Signal, Bound] = {}
     counted: dict[Signal, tuple[str, str]] = {
         "errors": ("errors", "requests"),
         "latency_p95": ("over_p95", "timed"),
         "latency_p99": ("over_p99", "timed"),
     }
-    for signal, (hits, of) in counted.items():
-        canary, stable = ((getattr(arm, hits), getattr(arm, of)) for arm in (ours, theirs))
-        n = canary[1] + stable[1]
-        rate = (canary[0] + stable[0]) / n if n else 0.0
-        effect = anytime.clustering(getattr(trial.crowds, signal), trial.crowds.requests, rate, n)
+    for signal, names in counted.items():
+        hits, n = (
+            sum(getattr(arm, name) for step in trial.steps for arm in (step.canary, step.stable)) for name in names
+        )
+        effect = anytime.clustering(getattr(trial.crowds, signal), trial.crowds.requests, hits / n if n else 0.0, n)
         effect += getattr(trial, signal).dependence - 1
-        found[signal] = anytime.upper_bound(canary, stable, alpha=BOUND_ALPHA, effect=effect)
+        now = trial.steps[-1]
+        ours, theirs = ((getattr(arm, names[0]), getattr(arm, names[1])) for arm in (now.canary, now.stable))
+        most = anytime.upper_bound(ours, theirs, alpha=BOUND_ALPHA, effect=effect)
+        found[signal] = Bound(most, ours[1] + theirs[1], effect)
     return found
 
 
 def disagreements(trial: Trial) -> tuple[int, int]:
     """Return how many copies were answered differently, of how many."""
     return trial.agreement.hits, trial.agreement.n
-
-
-def _next_block(thresholds: Thresholds, block: Mapping[int, int]) -> Thresholds:
-    kept = {bin_: round(DECAY * many, 3) for bin_, many in thresholds.window.items()}
-    window = latencies.merged({bin_: many for bin_, many in kept.items() if many >= 0.01}, block)
-    return _taken(Thresholds(window=window))
-
-
-def _taken(thresholds: Thresholds) -> Thresholds:
-    if not thresholds.window:
-        return thresholds
-    slow = {name: _material(latencies.quantile(thresholds.window, q)) for name, q in (("p95", 0.95), ("p99", 0.99))}
-    return thresholds.model_copy(update=slow)
-
-
-def _material(bin_: int | None) -> int | None:
-    if bin_ is None:
-        return None
-    milliseconds = latencies.upper_edge(bin_)
-    return latencies.bin_of(max(milliseconds * MATERIAL, milliseconds + MATERIAL_MS))

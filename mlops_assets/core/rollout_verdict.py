@@ -30,7 +30,8 @@ class Weighed(Record):
     canary: float | None = Field(description="Share of hits of the new version; of copies and complaints, of all")
     stable: float | None = Field(description="Share that it is held against")
     n: int = Field(description="Observations that the e-value rests on")
-    bound: float | None = Field(default=None, description="The canary is worse by less, at all times, with 95 %")
+    bound: float | None = Field(default=None, description="In this step it is worse by less, at all times, with 95 %")
+    worth: int | None = Field(default=None, description="Independent requests that tell as much as those of the step")
     margin: float | None = Field(default=None, description="The bound must be below it for a promotion")
 
 
@@ -77,7 +78,7 @@ def judge(
 def weigh(trial: Trial, release: Release) -> tuple[Weighed, ...]:
     """Return all signals, those with a margin first."""
     ours, theirs = trial.total("canary"), trial.total("stable")
-    bounds = canary.bounds(trial)
+    bounds = canary.bounds(trial) if trial.steps else {}
     different, copies = canary.disagreements(trial)
     label = _most_gained(trial)
     of_labels = sum(trial.mix.canary.values()), sum(trial.mix.stable.values())
@@ -116,7 +117,8 @@ def weigh(trial: Trial, release: Release) -> tuple[Weighed, ...]:
             canary=one,
             stable=other,
             n=n,
-            bound=bounds.get(signal),
+            bound=bounds[signal].most if signal in bounds else None,
+            worth=round(bounds[signal].n / bounds[signal].effect) if signal in bounds else None,
             margin=margins.get(signal),
         )
         for signal, (one, other, n) in shown.items()
@@ -161,7 +163,8 @@ def _leaning(signal: Weighed) -> str:
 
 def _loose(signal: Weighed) -> str:
     known = "nothing is known yet" if signal.bound is None else f"worse by at most {signal.bound:.2%}"
-    return f"{TITLES[signal.signal]}: {known}, margin {signal.margin:.2%}"
+    worth = f"what {signal.worth or 0:,} independent requests tell"
+    return f"{TITLES[signal.signal]}: {known} ({worth}), margin {signal.margin:.2%}"
 
 
 def _proved(signal: Weighed) -> str:

@@ -1,6 +1,7 @@
 """The judge of a rollout as a pure function of what was seen."""
 
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -118,6 +119,32 @@ def test_the_same_version_is_promoted_when_it_was_seen_enough() -> None:
     assert (held.verdict, held.reasons) == ("INCONCLUSIVE", ("production breaks a limit",))
     soon = judge(trial, POLICY.model_copy(update={"min_minutes": 90.0}), minutes=60, step_minutes=60)
     assert soon.reasons == ("60.0 of 90 minutes of all",)
+
+
+def test_a_bound_does_not_take_a_good_hour_for_a_good_version() -> None:
+    """Production had most of its requests in a bad hour, the canary in a good one: added up, it looks better."""
+    bad = [Seen(each % 10 == 0, f"a{each}", each % 7 == 0, 10.0) for each in range(4_000)]
+    good = [Seen(each % 2 == 0, f"b{each}", each % 100 < (4 if each % 2 == 0 else 2), 10.0) for each in range(6_000)]
+    trial = observe(canary.step(observe(begun(), bad), 0.5), good)
+    ours, theirs = trial.total("canary"), trial.total("stable")
+    assert ours.errors / ours.requests < theirs.errors / theirs.requests
+    most = canary.bounds(trial)["errors"].most
+    assert most is not None
+    assert most > 0.01, "in the good hour it had 4 % of errors, against 2 %"
+
+
+def test_what_few_heavy_users_tell_is_said_in_independent_requests() -> None:
+    def reason(users: int) -> str:
+        seen = [
+            each._replace(who=f"u{at % users}", failed=at % users % 5 == 0, canary=at % users % 2 == 0)
+            for at, each in enumerate(answers(4_000))
+        ]
+        trial = observe(begun(share=0.5), seen)
+        judged = judge(trial.model_copy(update={"steps": trial.steps * 3}), POLICY, minutes=60, step_minutes=60)
+        return next(each for each in judged.reasons if each.startswith("errors: "))
+
+    assert "what 4,000 independent requests tell" not in reason(40)
+    assert int(re.findall(r"what ([\d,]+) ", reason(40))[0].replace(",", "")) < 200
 
 
 def test_what_speaks_against_a_version_keeps_it_from_its_next_step() -> None:
