@@ -2,7 +2,8 @@
 
     score = 0.4 connection + 0.4 errors + 0.2 latency        each in 0..1
 
-connection: part of the live gateways that have the version ready (1 where no gateway says anything and it answers).
+connection: part of the live gateways that have the version ready (1 where no gateway ever said anything and it
+            answers; unknown where all of them fell silent).
 errors:     1 - (failed / requests).
 latency:    1 up to the line's limit of the p95, falling to 0 at twice that.
 
@@ -50,9 +51,10 @@ class Counts(Record):
 
 
 class Gateways(Record):
-    """What the live gateways say of a version: how many there are, and have it ready; inputs waiting, and refused."""
+    """What gateways say of a version: how many live, fell silent, and have it ready; inputs waiting, and refused."""
 
     alive: int = 0
+    silent: int = 0
     ready: int = 0
     waiting: int = 0
     shed: int = 0
@@ -75,7 +77,8 @@ def assess(
     signals = _signals(all_, gateways, queue, monitoring, enough)
     errors = all_.failures / all_.requests if all_.requests else 0.0
     p95 = latencies.milliseconds(all_.latencies, 0.95)
-    connection = gateways.ready / gateways.alive if gateways.alive else (1.0 if all_.requests else None)
+    unseen = 1.0 if all_.requests and not gateways.silent else None
+    connection = gateways.ready / gateways.alive if gateways.alive else unseen
     error = 1 - errors if enough else None
     late = 0.0 if p95 is None else p95 / monitoring.max_latency_p95_ms
     latency = min(max(2 - late, 0.0), 1.0) if enough else None

@@ -77,6 +77,12 @@ def test_a_gateway_that_cannot_load_it_is_critical_however_few_asked() -> None:
     assert "2 of 2 gateways" in sample.issues[0]
 
 
+def test_a_gateway_that_fell_silent_is_no_connection_however_well_it_answered_before() -> None:
+    gone = assessed(gateways=Gateways(silent=1))
+    assert (gone.connection_score, gone.score, gone.status) == (None, None, "INCONCLUSIVE")
+    assert assessed(gateways=Gateways()).connection_score == 1.0, "nobody ever said anything, and it answers"
+
+
 def test_queue_overload_corrections_and_ratings_each_have_a_signal() -> None:
     wanted = Monitoring(min_accuracy=0.9, min_satisfaction=3.5)
     busy = assessed(gateways=Gateways(alive=1, ready=1, waiting=90, shed=3))

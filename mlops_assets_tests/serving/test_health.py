@@ -44,6 +44,7 @@ def test_health_has_the_fields_of_004_now_in_summary_and_in_history(gateway: Gat
     assert "mlops rollback" in found["recommendations"][0]
     assert 15 < found["metrics"]["avg"] < 30 < found["metrics"]["p95"] < found["metrics"]["p99"]
     assert summary["lines"]["topics"]["samples"] == len(history) == 1
+    assert (summary["lines"]["topics"]["requests"], summary["lines"]["topics"]["window_seconds"]) == (200, 300)
     assert history[0]["score"] == found["score"]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from mlops_assets.core.events import utc
 from mlops_assets.core.health import Gateways, assess
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.mirrors import Alert
@@ -87,11 +88,14 @@ def _assessed(line: Line, watched: Watched, version: int, now: datetime, gateway
 
 def _gateways(platform: Platform, line: Line, version: int, now: datetime) -> Gateways:
     """Return what live gateways say of a version; one that is loading it says nothing yet."""
-    beats = platform.watch.gateways(now - timedelta(seconds=GATEWAY_SECONDS))
+    heard = platform.watch.gateways(now - timedelta(minutes=line.monitoring.window_minutes))
+    alive = utc((now - timedelta(seconds=GATEWAY_SECONDS)).isoformat())
+    beats = [beat for beat in heard if utc(beat.at) >= alive]
     mine = [each for beat in beats for each in beat.lines.get(line.line, ()) if each.version == version]
     told_ = [each for each in mine if each.state != "loading"]
     return Gateways(
         alive=len(told_),
+        silent=len(heard) - len(beats),
         ready=sum(each.state == "ready" for each in told_),
         waiting=sum(each.waiting for each in told_),
         shed=sum(each.shed for each in told_),

@@ -146,6 +146,10 @@ def _followed(platform: Platform, line: Line, watched: Watched, pointer: Pointer
             trial = canary.begin(known, line.release.disagreement_margin, dict(latencies))
             changes |= {"trial": canary.step(trial, rollout.share), "asked_at": utc(rollout.began_at)}
             changes |= {"shares": ((utc(rollout.began_at), rollout.share),)}
+        if rollout is not None:  # what it did before is not what it does now
+            changes["counts"] = {
+                version: each for version, each in counts.items() if each and version != rollout.version
+            }
     if rollout is not None:
         now_ = {name: getattr(rollout, name) for name in RolloutState.model_fields.keys() & Rollout.model_fields.keys()}
         running = shown.rollout or RolloutState.model_validate(now_)

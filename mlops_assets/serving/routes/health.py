@@ -65,13 +65,17 @@ class Health(BaseModel):
 
 
 class LineSummary(BaseModel):
-    """One line over the last day: its score now, mean and lowest; shares of samples by status."""
+    """One line: its score now, the mean and lowest of the last day's samples, and their shares by status.
+
+    Requests, failures and issues are those of now: of the minutes that a sample looks at (`window_seconds`).
+    """
 
     status: HealthStatus
     score: float | None
     mean_score: float | None
     lowest_score: float | None
     samples: int
+    window_seconds: float
     by_status: dict[HealthStatus, float]
     requests: int
     failures: int
@@ -174,6 +178,7 @@ def _summary(platform: Platform, line: Line, now: datetime) -> LineSummary:
         mean_score=fmean(scores) if scores else None,
         lowest_score=min(scores, default=None),
         samples=len(samples),
+        window_seconds=60 * line.monitoring.window_minutes,
         by_status=shares,
         requests=sum(each.requests for each in current),
         failures=sum(each.failures for each in current),

@@ -374,3 +374,17 @@ def test_a_verdict_never_acts_on_a_rollout_that_began_after_it(tmp_path: Path) -
     assert told(platform, "cannot be done") == []
     traffic.send(200)
     assert look(platform, line, datetime.now(UTC)).did == (), "the new one is judged by what it did"
+
+
+def test_a_version_that_failed_before_is_judged_by_what_it_does_now(tmp_path: Path) -> None:
+    platform, line = lined_up(tmp_path, **QUICK, step_requests=100_000)
+    deploy(platform, line, 2, strategy="replace", actor="ann", reason="next")
+    traffic = Traffic(platform, line, {2: Harm(errors=0.9)})
+    traffic.send(100)
+    look(platform, line, datetime.now(UTC))
+    assert shares(platform, line)["production"] == (1, 1.0), "it was taken back"
+    traffic.harm.clear()
+    deploy(platform, line, 2, actor="ann", reason="what it needs is there again")
+    traffic.send(200)
+    assert look(platform, line, datetime.now(UTC)).did == ()
+    assert kinds(platform, line)[-1] == "deployed"
