@@ -41,19 +41,17 @@ ERRORS: dict[int, type[PlatformError]] = {
     403: Forbidden,
     404: NotFound,
     409: Refused,
-    **dict.fromkeys((413, 415, 422), UsageError),
+    **dict.fromkeys((413, 414, 415, 422), UsageError),
     **dict.fromkeys((429, 503), Busy),
 }
 CODES: dict[str, type[PlatformError]] = {"stale": Stale, "unavailable": Unavailable}
+TRACKED = ("track_latency", "track_accuracy", "track_user_satisfaction")
 # Where a line's YAML says on the server what 004 has as a setting of the client.
 _SAME_NAME = {
     "collection": ("collect_controller_data", "collect_feedback", "data_retention_days"),
     "triggers": ("auto_retrain", "retrain_threshold", "retrain_interval_hours"),
     "release": ("deployment_rollback", "canary_percentage"),
-    "monitoring": (
-        *("health_check_interval_seconds", "health_alert_threshold"),
-        *("track_latency", "track_accuracy", "track_user_satisfaction"),
-    ),
+    "monitoring": ("health_check_interval_seconds", "health_alert_threshold", *TRACKED),
 }
 ON_SERVER: dict[str, tuple[str, ...]] = {
     "min_eval_samples": ("policy", "gates", "min_golden_items"),
@@ -61,6 +59,7 @@ ON_SERVER: dict[str, tuple[str, ...]] = {
     "auto_deploy": ("policy", "auto_deploy"),
     **{name: (section, name) for section, names in _SAME_NAME.items() for name in names},
 }
+Document = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
@@ -98,9 +97,12 @@ class PipelineConfig(BaseModel):
 
 
 def get_pipeline(config: PipelineConfig | None = None) -> "Pipeline":
-    """Return the pipeline of a configuration, one for each; ConfigError without a key."""
-    chosen = config or PipelineConfig()
+    """Return the pipeline of a configuration, one for each; ConfigError without a key.
+
+    Without a configuration it is the first that was made, so that one place configures what all others ask for.
+    """
     with _making:
+        chosen = config or next(iter(_pipelines), None) or PipelineConfig()
         if chosen not in _pipelines:
             _pipelines[chosen] = Pipeline(chosen)
         return _pipelines[chosen]
@@ -111,14 +113,17 @@ class Pipeline:
 
     def __init__(self, config: PipelineConfig) -> None:
         settings = read_settings()
-        key = config.key or (settings.api_key.get_secret_value() if settings.api_key else "")
+        key = (config.key or (settings.api_key.get_secret_value() if settings.api_key else "")).strip()
         if not key:
             raise ConfigError("The client has no key.", "Set MLOPS_API_KEY; `mlops keys add NAME` makes one.")
+        if not (key.isascii() and key.isprintable()):  # httpx would show it in its error
+            raise ConfigError("The client's key is none.", "Set MLOPS_API_KEY to what `mlops keys add` showed.")
         self.config = config
         self.url = (config.url or settings.gateway_url).rstrip("/")
-        self._http = httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=config.timeout_seconds
-        )
+        if not _is_address(self.url):
+            raise ConfigError(f"'{self.url}' is no address of a gateway.", "Write it such as http://127.0.0.1:8000.")
+        headers = {"Authorization": f"Bearer {key}"}
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=config.timeout_seconds)
         self._compared = not config.model_fields_set & ON_SERVER.keys()
 
     def close(self) -> None:
@@ -127,82 +132,77 @@ class Pipeline:
         if _pipelines.get(self.config) is self:
             del _pipelines[self.config]
 
-    def start(self) -> dict[str, Any]:
+    def start(self) -> Document:
         """Switch the line's sensors on (admin)."""
-        return self._call("POST", "/pipeline/start", safe=True, params={"line": self.config.line})
+        return self._of_line("POST", "/pipeline/start")
 
-    def stop(self) -> dict[str, Any]:
+    def stop(self) -> Document:
         """Switch the line's sensors off (admin); predictions go on."""
-        return self._call("POST", "/pipeline/stop", safe=True, params={"line": self.config.line})
+        return self._of_line("POST", "/pipeline/stop")
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Document:
         """Return what the platform does now (viewer): `lines`, `gateways`, `running`."""
         return self._call("GET", "/pipeline/status", safe=True)
 
-    def collect_controller_data(self, data: Mapping[str, JsonValue]) -> dict[str, Any]:
+    def collect_controller_data(self, data: Mapping[str, JsonValue]) -> Document:
         """Report a use (contributor); the receipt that comes back says it would survive a power cut."""
         return self._collect("data", data, wanted=self.config.collect_controller_data)
 
-    def collect_feedback(self, data: Mapping[str, JsonValue]) -> dict[str, Any]:
+    def collect_feedback(self, data: Mapping[str, JsonValue]) -> Document:
         """Report a rating of 1 to 5 (contributor); the receipt says it would survive a power cut."""
         return self._collect("feedback", data, wanted=self.config.collect_feedback)
 
-    def collect(self, line: str, events: Sequence[Mapping[str, JsonValue]]) -> list[dict[str, Any]]:
+    def collect(self, line: str, events: Sequence[Mapping[str, JsonValue]]) -> list[Document]:
         """Report events of any kind, each with its `kind` (contributor); return a receipt for each, in order."""
         if not events:
             return []
-        return self._call("POST", f"/v1/lines/{line}/events", safe=True, json=[_identified(each) for each in events])[
-            "receipts"
-        ]
+        identified = [_identified(each) for each in events]
+        return self._call("POST", f"/v1/lines/{line}/events", safe=True, json=identified)["receipts"]
 
-    def train_model(self, model_type: str = "preference") -> dict[str, Any]:
+    def train_model(self, model_type: str = "preference") -> Document:
         """Start a training of a line, or of a family's lines, on what was collected (admin).
 
         Refused says why none can start.
         """
         return self._call("POST", "/pipeline/train", params={"model_type": model_type})
 
-    def evaluate_model(self, model_version: int) -> dict[str, Any]:
+    def evaluate_model(self, model_version: int) -> Document:
         """Return the scores of a version as it was evaluated (viewer): `metrics`, and `scores` with intervals."""
         return self._call("GET", f"/v1/lines/{self.config.line}/versions/{model_version}/evaluation", safe=True)
 
     def deploy_model(
         self, model_version: int, *, canary: bool = True, reason: str = "deployed by a client"
-    ) -> dict[str, Any]:
+    ) -> Document:
         """Let a version serve, step by step or at once (admin); return the line's pointer."""
         wish = {"version": model_version, "strategy": "canary" if canary else "replace", "reason": reason}
         return self._call("POST", f"/v1/lines/{self.config.line}/deploy", json=wish)
 
-    def check_controller_health(self) -> dict[str, Any]:
+    def check_controller_health(self) -> Document:
         """Return the line's health now (viewer): `score`, `status`, `issues`, `recommendations`, `signals`."""
-        return self._call("GET", "/pipeline/health", safe=True, params={"line": self.config.line})
+        return self._of_line("GET", "/pipeline/health")
 
-    def get_health_summary(self) -> dict[str, Any]:
+    def get_health_summary(self) -> Document:
         """Return a summary of the line's health (viewer)."""
-        return self._call("GET", "/pipeline/health/summary", safe=True, params={"line": self.config.line})
+        return self._of_line("GET", "/pipeline/health/summary")
 
     def get_health_history(self, hours: float = 24) -> Any:
         """Return the line's samples of health, oldest first (viewer)."""
-        return self._call(
-            "GET", "/pipeline/health/history", safe=True, params={"line": self.config.line, "hours": hours}
-        )
+        return self._of_line("GET", "/pipeline/health/history", hours=hours)
 
-    def predict(self, line: str, input: JsonValue | bytes, *, user: str | None = None) -> dict[str, Any]:
+    def predict(self, line: str, input: JsonValue | bytes, *, user: str | None = None) -> Document:
         """Ask a line's model (contributor): `prediction_id`, `version`, `arm`, `output`; bytes are a media file."""
-        return self._call("POST", f"/v1/lines/{line}/predict", json=_asked("input", _sent(input), user))
+        return self._predict(line, user, input=_sent(input))
 
     def predict_many(
         self, line: str, inputs: Sequence[JsonValue | bytes], *, user: str | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> list[Document]:
         """Ask for several inputs at once, all or none of which are answered, in order."""
-        asked = _asked("inputs", [_sent(each) for each in inputs], user)
-        return self._call("POST", f"/v1/lines/{line}/predict", json=asked)["predictions"]
+        return self._predict(line, user, inputs=[_sent(each) for each in inputs])["predictions"]
 
     def differences(self) -> list[str]:
         """Return a sentence for each setting that was given here and is another one in the line's YAML (viewer)."""
         self._compared = True
-        lines = self._call("GET", "/pipeline/status", safe=True, params={"line": self.config.line})["lines"]
-        settings = lines[self.config.line]["settings"]
+        settings = self._of_line("GET", "/pipeline/status")["lines"][self.config.line]["settings"]
         found = []
         for name in sorted(self.config.model_fields_set & ON_SERVER.keys()):
             wanted, path = getattr(self.config, name), ON_SERVER[name]
@@ -214,11 +214,18 @@ class Pipeline:
                 )
         return found
 
-    def _collect(self, what: str, data: Mapping[str, JsonValue], *, wanted: bool) -> dict[str, Any]:
+    def _predict(self, line: str, user: str | None, **asked: JsonValue) -> Any:
+        document = asked if user is None else {**asked, "user": user}
+        return self._call("POST", f"/v1/lines/{line}/predict", json=document)
+
+    def _collect(self, what: str, data: Mapping[str, JsonValue], *, wanted: bool) -> Document:
         if not wanted:
             return {"status": "off", "problem": "this client's configuration does not collect it"}
-        path = f"/pipeline/collect/{what}"
-        return self._call("POST", path, safe=True, params={"line": self.config.line}, json=_identified(data))
+        return self._of_line("POST", f"/pipeline/collect/{what}", _identified(data))
+
+    def _of_line(self, method: str, path: str, document: JsonValue = None, **query: float) -> Any:
+        """Call what 004 has about its one pipeline, here of the configured line; it may be repeated."""
+        return self._call(method, path, safe=True, params={"line": self.config.line, **query}, json=document)
 
     def _call(self, method: str, path: str, *, safe: bool = False, **request: Any) -> Any:
         if not self._compared:
@@ -228,32 +235,31 @@ class Pipeline:
             last = attempt == ATTEMPTS - 1
             try:
                 response = self._http.request(method, path, **request)
-            except httpx.ConnectError as error:  # nothing was sent
-                failure: Exception = error
             except httpx.TransportError as error:
-                failure = error
-                last = last or not safe
-            else:
-                again = (safe and response.status_code == 503) or _not_done(response)
-                if last or not again:
-                    return _result(response)
-                _wait(attempt, response.headers.get("Retry-After"))
+                unsent = isinstance(error, httpx.ConnectError)
+                if last or not (safe or unsent):
+                    raise Unavailable(
+                        f"No gateway answers at {self.url}: {str(error) or type(error).__name__}.",
+                        "Start one with `mlops serve`, or set MLOPS_GATEWAY_URL.",
+                    ) from error
+                _wait(attempt, None)
                 continue
-            if last:
-                raise Unavailable(
-                    f"No gateway answers at {self.url}: {str(failure) or type(failure).__name__}.",
-                    "Start one with `mlops serve`, or set MLOPS_GATEWAY_URL.",
-                ) from failure
-            _wait(attempt, None)
+            again = (safe and response.status_code == 503) or _not_done(response)
+            if last or not again:
+                return _result(response)
+            _wait(attempt, response.headers.get("Retry-After"))
         raise AssertionError("the last attempt returns or raises")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return httpx.URL(url).scheme in ("http", "https") and bool(httpx.URL(url).host)
+    except httpx.InvalidURL:
+        return False
 
 
 def _identified(event: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {"event_id": new_event_id(), **event}
-
-
-def _asked(name: str, value: JsonValue, user: str | None) -> dict[str, JsonValue]:
-    return {name: value} if user is None else {name: value, "user": user}
 
 
 def _sent(value: JsonValue | bytes) -> JsonValue:
@@ -268,15 +274,18 @@ def _not_done(response: httpx.Response) -> bool:
 def _problem(response: httpx.Response) -> tuple[str, str]:
     """Return code and message of an error."""
     try:
-        problem = response.json()["error"]
-        return problem["code"], problem["message"]
+        return response.json()["error"]["code"], response.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
         return "", f"The gateway answered {response.status_code}."
 
 
 def _result(response: httpx.Response) -> Any:
     if response.is_success:
-        return response.json()
+        try:
+            return response.json()
+        except ValueError:
+            where = response.url.copy_with(raw_path=b"")
+            raise Unavailable(f"What answers at {where} is no gateway.", "Set MLOPS_GATEWAY_URL to one.") from None
     code, message = _problem(response)
     if response.status_code == 401:
         raise ConfigError("The gateway refuses this client's key.", "Set MLOPS_API_KEY to one that counts.")

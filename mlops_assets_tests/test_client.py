@@ -44,6 +44,7 @@ def test_a_pipeline_is_one_for_each_configuration(gateway: Gateway) -> None:
     config = PipelineConfig(url=gateway.url, key=gateway.keys["admin"])
     with calling(gateway) as first, calling(gateway) as second:
         assert first is second
+        assert get_pipeline() is first  # as 004's agents ask for what was configured once
         assert get_pipeline(config) is not first
         get_pipeline(config).close()
 
@@ -107,6 +108,42 @@ def test_a_setting_that_counts_elsewhere_is_told_and_not_ignored(
         before = gateway.platform.events.last("topics")
         assert pipeline.collect_feedback({"rating": 4})["status"] == "off"
         assert gateway.platform.events.last("topics") == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"key": "mlops_sécret"}, "key is none"),
+        ({"key": "mlops_sec\nret"}, "key is none"),
+        ({"key": "  "}, "has no key"),
+        ({"url": "http://[::1", "key": "mlops_secret"}, "no address"),
+        ({"url": "localhost:8000", "key": "mlops_secret"}, "no address"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_told_without_the_key(settings: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as told:
+        Pipeline(PipelineConfig(**settings))  # pyright: ignore[reportArgumentType]
+    assert "cret" not in str(told.value)
+
+
+def test_a_key_is_read_as_a_file_holds_it(gateway: Gateway) -> None:
+    pipeline = Pipeline(PipelineConfig(url=gateway.url, key=gateway.keys["viewer"] + "\n"))
+    assert "topics" in pipeline.status()["lines"]
+    pipeline.close()
+
+
+def test_an_answer_of_another_server_is_told_so() -> None:
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>Dagster</html>")
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with served_by(Page) as url, pytest.raises(Unavailable, match=f"What answers at {url} is no gateway"):
+        Pipeline(PipelineConfig(url=url, key="mlops_x")).status()
 
 
 def test_without_a_gateway_it_says_where_it_looked() -> None:
@@ -173,11 +210,18 @@ def unreliable(statuses: list[int | None]) -> Iterator[tuple[str, list[bytes]]]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with served_by(Handler) as url:
+        yield url, asked
+
+
+@contextmanager
+def served_by(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve by a handler; yield the address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", asked
+            yield f"http://127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join()
