@@ -14,27 +14,20 @@ batch's. In the good batch some ratings name only their result, as source 004's 
 and a usage event says what it was. The bad batch is a campaign: stolen accounts of known users and new bots rate the
 opposite of what the account's owner would say.
 
-    python data/preference/make.py            write data/golden/preference[-sealed] and data/samples/preference
-    python data/preference/make.py --check    make them again elsewhere and compare
+    python -m data.preference.make            write data/golden/preference[-sealed] and data/samples/preference
+    python -m data.preference.make --check    make them again elsewhere and compare
 """
 
-import argparse
-import csv
-import io
-import json
 import math
 import random
-import sys
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from data.making import csv_text, json_lines, run
 from mlops_assets.core.digests import sha256_file
 
-HERE = Path(__file__).parent
-DATA = HERE.parent
 SEED = 20_261_121
 FILES = (
     "golden/preference/events.csv",
@@ -181,16 +174,7 @@ def golden(known: list[User], new: list[User], name: str) -> list[dict[str, Any]
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Write rows as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row | {"success": str(row["success"]).lower()} for row in rows)
-    return text.getvalue()
-
-
-def lines(rows: list[dict[str, Any]]) -> str:
-    """Write rows as JSON lines."""
-    return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+    return csv_text([row | {"success": str(row["success"]).lower()} for row in rows])
 
 
 def make(out: Path) -> dict[str, str]:
@@ -199,7 +183,7 @@ def make(out: Path) -> dict[str, str]:
     texts = (
         table(golden(known, users("new", NEW), "golden")),
         table(golden(others, users("fresh", FRESH), "sealed")),
-        lines(good(known, others)),
+        json_lines(good(known, others), (",", ":")),
         table(inverted(known)),
     )
     for name, text in zip(FILES, texts, strict=True):
@@ -208,20 +192,5 @@ def make(out: Path) -> dict[str, str]:
     return {name: sha256_file(out / name) for name in FILES}
 
 
-def main() -> int:
-    """Write the sets, or check that they can be made again."""
-    parser = argparse.ArgumentParser(description="Make the committed synthetic preference sets.")
-    parser.add_argument("--check", action="store_true", help="make them elsewhere and compare with what is committed")
-    if not parser.parse_args().check:
-        (HERE / "digests.json").write_text(json.dumps(make(DATA), indent=2) + "\n")
-        return 0
-    committed = json.loads((HERE / "digests.json").read_text())
-    with tempfile.TemporaryDirectory() as scratch:
-        made = make(Path(scratch))
-    differing = [name for name in FILES if made[name] != committed[name] or sha256_file(DATA / name) != committed[name]]
-    print("\n".join(f"differs: {name}" for name in differing) or "Everything is as it was made.")
-    return 1 if differing else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run("preference", make, dict)

@@ -3,22 +3,17 @@
 Everything is drawn from `recipe.toml` and its seed, so the same tools give the same bytes; `digests.json` keeps
 the digests and the versions of the tools that made them. Users need none of these tools: the result is committed.
 
-    python data/speech/make.py            write data/golden/speech[-sealed] and data/samples/speech
-    python data/speech/make.py --check    make them again elsewhere and compare; exit 3 if the tools differ
+    python -m data.speech.make            write data/golden/speech[-sealed] and data/samples/speech
+    python -m data.speech.make --check    make them again elsewhere and compare; exit 3 if the tools differ
 """
 
-import argparse
-import csv
 import io
-import json
 import platform
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 import tomllib
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,16 +22,15 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
+from data.making import csv_text, json_lines, run, write_folder, write_zip
 from mlops_assets.core.digests import sha256_file, sha256_folder
 
 HERE = Path(__file__).parent
-DATA = HERE.parent
 RATE = 16_000
 PEAK = 0.7
 SHORTEST, LONGEST = 1.5, 6.0
 FOLDERS = {"golden": "golden/speech", "sealed": "golden/speech-sealed"}
 BATCHES = ("good", "wrong-transcripts", "small", "broken")
-EPOCH = (1980, 1, 1, 0, 0, 0)
 OGG_SERIAL = 1
 OGG_COMPRESSION = 0.9
 MOST_DRAWS = 50
@@ -230,13 +224,7 @@ def row(item: Utterance) -> dict[str, str]:
 
 def table(rows: list[dict[str, str]], form: str) -> bytes:
     """Write manifest rows as CSV or JSON lines."""
-    if form == "jsonl":
-        return "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows).encode()
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    return (json_lines(rows) if form == "jsonl" else csv_text(rows)).encode()
 
 
 def broken_files(items: list[Utterance]) -> dict[str, bytes]:
@@ -288,25 +276,6 @@ DAMAGE: tuple[tuple[str, Callable[[np.ndarray], bytes]], ...] = (
 )
 
 
-def write_zip(target: Path, files: dict[str, bytes]) -> None:
-    """Write a zip whose bytes depend on the files alone: sorted, stored, one date."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(target, "w") as archive:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(name, EPOCH)
-            entry.create_system, entry.external_attr = 3, 0o644 << 16
-            archive.writestr(entry, files[name])
-
-
-def write_folder(target: Path, files: dict[str, bytes]) -> None:
-    """Write a set as a folder, in place of what was there."""
-    if target.exists():
-        shutil.rmtree(target)
-    for name, content in files.items():
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / name).write_bytes(content)
-
-
 def make(out: Path) -> dict[str, str]:
     """Make every set under `out`; return the digest of each."""
     recipe = tomllib.loads((HERE / "recipe.toml").read_text())
@@ -327,26 +296,5 @@ def make(out: Path) -> dict[str, str]:
     return digests
 
 
-def main() -> int:
-    """Write the sets, or check that they can be made again."""
-    parser = argparse.ArgumentParser(description="Make the committed synthetic speech sets.")
-    parser.add_argument("--check", action="store_true", help="make them in a temporary folder and compare digests")
-    check = parser.parse_args().check
-    record, versions = HERE / "digests.json", tools()
-    if not check:
-        digests = make(DATA)
-        record.write_text(json.dumps({"tools": versions, "digests": digests}, indent=2) + "\n")
-        return 0
-    recorded = json.loads(record.read_text())
-    if versions != recorded["tools"]:
-        print(f"Not comparable: made with {recorded['tools']}, here is {versions}.")
-        return 3
-    with tempfile.TemporaryDirectory() as folder:
-        again = make(Path(folder))
-    changed = [name for name, digest in again.items() if digest != recorded["digests"][name]]
-    print(f"Changed: {', '.join(changed)}. Run data/speech/make.py and commit." if changed else "The same bytes again.")
-    return 1 if changed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run("speech", make, tools)

@@ -3,28 +3,22 @@
 Everything is drawn from `recipe/` and its seed: the same bytes every time, as `digests.json` says. No person wrote any
 of the messages; every row says `origin: synthetic`.
 
-    python data/text/make.py            write data/golden/<line>, <line>-sealed and data/samples/<line>
-    python data/text/make.py --check    make them again elsewhere and compare; exit 3 if the tools differ
+    python -m data.text.make            write data/golden/<line>, <line>-sealed and data/samples/<line>
+    python -m data.text.make --check    make them again elsewhere and compare; exit 3 if the tools differ
 """
 
-import argparse
-import csv
 import io
-import json
 import shutil
-import sys
-import tempfile
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
-from phrases import recipe
-from rows import Row, edge, emotion, single_label, worthiness
 
+from data.making import csv_text, json_lines, run
+from data.text.phrases import recipe
+from data.text.rows import Row, edge, emotion, single_label, worthiness
 from mlops_assets.core.digests import sha256_file, sha256_folder
 
-HERE = Path(__file__).parent
-DATA = HERE.parent
 PATHS = {"golden": "golden/{line}/messages", "sealed": "golden/{line}-sealed/messages"}
 
 
@@ -35,17 +29,11 @@ def tools() -> dict[str, str]:
 
 def table(rows: list[Row], form: str) -> bytes:
     """Write rows as CSV, JSON lines or Parquet, the same bytes every time."""
-    if form == "jsonl":
-        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
     if form == "parquet":
         file = io.BytesIO()
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file, compression="zstd")
         return file.getvalue()
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    return (json_lines(rows) if form == "jsonl" else csv_text(rows)).encode()
 
 
 def sets() -> dict[str, tuple[list[Row], str]]:
@@ -81,27 +69,5 @@ def make(out: Path) -> dict[str, str]:
     return digests
 
 
-def main() -> int:
-    """Write the sets, or check that they can be made again."""
-    parser = argparse.ArgumentParser(description="Make the committed synthetic text sets.")
-    parser.add_argument("--check", action="store_true", help="make them in a temporary folder and compare digests")
-    check = parser.parse_args().check
-    record = HERE / "digests.json"
-    if not check:
-        record.write_text(json.dumps({"tools": tools(), "digests": make(DATA)}, indent=2) + "\n")
-        return 0
-    recorded = json.loads(record.read_text())
-    if tools() != recorded["tools"]:
-        print(f"Not comparable: made with {recorded['tools']}, here is {tools()}.")
-        return 3
-    with tempfile.TemporaryDirectory() as folder:
-        again = make(Path(folder))
-    changed = [
-        name for name in sorted({*again, *recorded["digests"]}) if again.get(name) != recorded["digests"].get(name)
-    ]
-    print(f"Changed: {', '.join(changed)}. Run data/text/make.py and commit." if changed else "The same bytes again.")
-    return 1 if changed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run("text", make, tools)

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from phrases import SEED, Author, Distinct, Phrase, authors, fill, recipe, typed
+from data.text.phrases import SEED, Author, Distinct, Phrase, authors, fill, recipe, typed
 
 CONTEXTS = ("professional", "psychological", "learning", "social", "emotional", "aspirational")
 INTENTS = ("rag_query", *CONTEXTS, "chitchat")

@@ -3,20 +3,13 @@
 Everything is drawn from `recipe.toml` and its seed, so the same tools give the same bytes; `digests.json` keeps
 the digests and the versions of the tools that made them. Users need none of this: the result is committed.
 
-    python data/vision/make.py            write data/golden/mango[-sealed] and data/samples/mango
-    python data/vision/make.py --check    make them again elsewhere and compare; exit 3 if the tools differ
+    python -m data.vision.make            write data/golden/mango[-sealed] and data/samples/mango
+    python -m data.vision.make --check    make them again elsewhere and compare; exit 3 if the tools differ
 """
 
-import argparse
-import csv
 import io
-import json
 import platform
-import shutil
-import sys
-import tempfile
 import tomllib
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,16 +18,15 @@ import numpy as np
 import PIL
 import scipy
 from PIL import Image, ImageFilter, features
-from render import render, session
 from rich.progress import track
 
+from data.making import csv_text, json_lines, run, write_folder, write_zip
+from data.vision.render import render, session
 from mlops_assets.core.digests import sha256_file, sha256_folder
 
 HERE = Path(__file__).parent
-DATA = HERE.parent
 FOLDERS = {"golden": "golden/mango", "sealed": "golden/mango-sealed"}
 BATCHES = ("good", "blurred", "wrong-labels")
-EPOCH = (1980, 1, 1, 0, 0, 0)
 FORMATS = ("webp", "jpg", "webp", "webp", "jpg", "webp", "webp", "webp")
 PNG_EVERY = 60
 QUALITY = {"webp": 78, "jpg": 82}
@@ -125,32 +117,7 @@ def files_of(taken: list[Photograph], manifest: str) -> dict[str, bytes]:
 
 def table(rows: list[dict[str, str]], form: str) -> bytes:
     """Write manifest rows as CSV or JSON lines."""
-    if form == "jsonl":
-        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def write_zip(target: Path, files: dict[str, bytes]) -> None:
-    """Write a zip whose bytes depend on the files alone: sorted, stored, one date."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(target, "w") as archive:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(name, EPOCH)
-            entry.create_system, entry.external_attr = 3, 0o644 << 16
-            archive.writestr(entry, files[name])
-
-
-def write_folder(target: Path, files: dict[str, bytes]) -> None:
-    """Write a set as a folder, in place of what was there."""
-    if target.exists():
-        shutil.rmtree(target)
-    for name, content in files.items():
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / name).write_bytes(content)
+    return (json_lines(rows) if form == "jsonl" else csv_text(rows)).encode()
 
 
 def make(out: Path) -> dict[str, str]:
@@ -172,26 +139,5 @@ def make(out: Path) -> dict[str, str]:
     return digests
 
 
-def main() -> int:
-    """Write the sets, or check that they can be made again."""
-    parser = argparse.ArgumentParser(description="Make the committed synthetic mango sets.")
-    parser.add_argument("--check", action="store_true", help="make them in a temporary folder and compare digests")
-    check = parser.parse_args().check
-    record, versions = HERE / "digests.json", tools()
-    if not check:
-        digests = make(DATA)
-        record.write_text(json.dumps({"tools": versions, "digests": digests}, indent=2) + "\n")
-        return 0
-    recorded = json.loads(record.read_text())
-    if versions != recorded["tools"]:
-        print(f"Not comparable: made with {recorded['tools']}, here is {versions}.")
-        return 3
-    with tempfile.TemporaryDirectory() as folder:
-        again = make(Path(folder))
-    changed = [name for name, digest in again.items() if digest != recorded["digests"][name]]
-    print(f"Changed: {', '.join(changed)}. Run data/vision/make.py and commit." if changed else "The same bytes again.")
-    return 1 if changed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run("vision", make, tools)

@@ -82,7 +82,9 @@ def test_the_committed_bytes_are_those_that_were_recorded() -> None:
 
 @pytest.mark.slow
 def test_the_sets_can_be_made_again() -> None:
-    run = subprocess.run([sys.executable, str(DATA / "vision/make.py"), "--check"], stdout=subprocess.PIPE, text=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "data.vision.make", "--check"], cwd=DATA.parent, stdout=subprocess.PIPE, text=True
+    )
     if run.returncode == 3:
         pytest.skip(run.stdout)
     assert run.returncode == 0, run.stdout

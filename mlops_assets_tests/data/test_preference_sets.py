@@ -37,9 +37,9 @@ def checked(tmp_path_factory):
 
 
 def test_the_sets_are_what_their_script_makes():
-    command = [sys.executable, "data/preference/make.py", "--check"]
+    command = [sys.executable, "-m", "data.preference.make", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "Everything is as it was made.\n")
+    assert (done.returncode, done.stdout) == (0, "The same bytes again.\n")
 
 
 def test_every_set_is_clean_synthetic_and_small(checked):

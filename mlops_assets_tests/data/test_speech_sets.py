@@ -151,7 +151,11 @@ def test_the_committed_bytes_are_those_that_were_recorded_and_stay_small():
 
 def test_the_same_script_makes_the_same_bytes():
     done = subprocess.run(
-        [sys.executable, DATA / "speech/make.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "data.speech.make", "--check"],
+        cwd=DATA.parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if "not found" in done.stderr or done.returncode == 3:
         pytest.skip(f"other tools than the recorded ones: {done.stdout}{done.stderr}")
