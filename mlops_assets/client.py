@@ -37,7 +37,6 @@ ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 10.0
 ERRORS: dict[int, type[PlatformError]] = {
-    401: ConfigError,
     403: Forbidden,
     404: NotFound,
     409: Refused,
@@ -60,6 +59,7 @@ ON_SERVER: dict[str, tuple[str, ...]] = {
     **{name: (section, name) for section, names in _SAME_NAME.items() for name in names},
 }
 Document = dict[str, Any]
+Input = JsonValue | bytes  # bytes are a media file
 log = logging.getLogger(__name__)
 
 
@@ -170,9 +170,7 @@ class Pipeline:
         """Return the scores of a version as it was evaluated (viewer): `metrics`, and `scores` with intervals."""
         return self._call("GET", f"/v1/lines/{self.config.line}/versions/{model_version}/evaluation", safe=True)
 
-    def deploy_model(
-        self, model_version: int, *, canary: bool = True, reason: str = "deployed by a client"
-    ) -> Document:
+    def deploy_model(self, model_version: int, *, canary: bool = True, reason: str = "asked by a client") -> Document:
         """Let a version serve, step by step or at once (admin); return the line's pointer."""
         wish = {"version": model_version, "strategy": "canary" if canary else "replace", "reason": reason}
         return self._call("POST", f"/v1/lines/{self.config.line}/deploy", json=wish)
@@ -189,13 +187,11 @@ class Pipeline:
         """Return the line's samples of health, oldest first (viewer)."""
         return self._of_line("GET", "/pipeline/health/history", hours=hours)
 
-    def predict(self, line: str, input: JsonValue | bytes, *, user: str | None = None) -> Document:
-        """Ask a line's model (contributor): `prediction_id`, `version`, `arm`, `output`; bytes are a media file."""
+    def predict(self, line: str, input: Input, *, user: str | None = None) -> Document:
+        """Ask a line's model (contributor): `prediction_id`, `version`, `arm`, `output`."""
         return self._predict(line, user, input=_sent(input))
 
-    def predict_many(
-        self, line: str, inputs: Sequence[JsonValue | bytes], *, user: str | None = None
-    ) -> list[Document]:
+    def predict_many(self, line: str, inputs: Sequence[Input], *, user: str | None = None) -> list[Document]:
         """Ask for several inputs at once, all or none of which are answered, in order."""
         return self._predict(line, user, inputs=[_sent(each) for each in inputs])["predictions"]
 
@@ -262,7 +258,7 @@ def _identified(event: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {"event_id": new_event_id(), **event}
 
 
-def _sent(value: JsonValue | bytes) -> JsonValue:
+def _sent(value: Input) -> JsonValue:
     return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 

@@ -3,7 +3,7 @@
 from mlops_assets.core.errors import NotFound, Unavailable
 from mlops_assets.core.ports.execution import Sensor
 
-NAMES = ("failure", "improve", "inbox", "trigger")
+NAMES = ("failure", "improve", "inbox", "trigger", "watch")
 
 
 class Switchboard:

@@ -63,7 +63,10 @@ def start(request: Request, caller: Admin, line: OneLine = None) -> Switched:
 
 @router.post("/pipeline/stop")
 def stop(request: Request, caller: Admin, line: OneLine = None) -> Switched:
-    """Switch the sensors of one line or of all off; runs under way go on, and predictions are answered."""
+    """Switch the sensors of one line or of all off: nothing is taken in, or trained by itself, until they start.
+
+    Runs under way go on, predictions are answered, and `mlops watch` beside each gateway still judges what is served.
+    """
     return _switch(request, line, caller, on=False)
 
 
