@@ -98,6 +98,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     """Build a plain table, which says so if it is empty; cells are shown as text, never read as markup."""
     made = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     made.caption, made.caption_justify = None if rows else "none", "left"
+    made.min_width = min(len(title), readers().width)  # a title is as wide as its table
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
