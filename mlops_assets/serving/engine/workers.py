@@ -147,8 +147,8 @@ class ServedModel:
             try:
                 why = await self._serve(process)
                 fit = True
-            except (Ended, ValueError) as error:  # ValueError: no sound answer to its golden items
-                why = str(error)
+            except Exception as error:  # whatever it is: nobody else would start the version again, or tell of it
+                why = str(error) if isinstance(error, Ended) else f"{type(error).__name__}: {error}"
             finally:
                 self._process = None
                 await asyncio.shield(process.close())
