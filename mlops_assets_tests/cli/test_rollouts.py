@@ -1,5 +1,6 @@
 """Rollouts as a person drives them: from the command line, with a line whose strategy is canary."""
 
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from mlops_assets.core.line import Release
@@ -24,7 +25,7 @@ def test_a_person_takes_a_version_to_all_users_and_asks_what_served_when(own_she
     assert shell("promote", "topics", "--reason", "better", "--json").document["shares"] == {"1": 1.0}
     served = shell("served", "topics", "--json").document["served"]
     assert [each["event"] for each in served] == ["bootstrapped", "released", "deployed", "advanced", "promoted"]
-    time = served[2]["at"]
+    time = datetime.fromisoformat(served[2]["at"]).astimezone(timezone(timedelta(hours=-7))).isoformat()
     (then,) = shell("served", "topics", "--at", time, "--json").document["served"]
     assert (then["actor"], then["reason"]) == ("ann", "compare with the base")
     assert [(arm["role"], arm["version"], arm["share"]) for arm in then["arms"]] == [

@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -114,6 +114,23 @@ def test_who_decided_on_what_has_moved_since_is_told_so(tmp_path: Path) -> None:
         with pytest.raises(Stale, match=f"from revision {seen} to {now.revision} meanwhile"):
             verb()
     assert platform.versions.pointer(line.line) == now
+
+
+def test_what_served_at_a_time_is_known_to_the_millisecond_in_any_zone(tmp_path: Path) -> None:
+    platform, line = lined_up(tmp_path, deployment_strategy="canary")
+    deploy(platform, line, 2, actor="ann", reason="a try")
+    promote(platform, line, actor="ann", reason="fine")
+    told = serving_history.history(platform, line)
+    zones = [UTC, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-12))]
+    moments = [datetime.fromisoformat(each.at) for each in told]
+    for moment, zone in product(moments, zones):
+        last = max(at for at, other in enumerate(moments) if other == moment)
+        assert serving_history.served_at(platform, line, moment.astimezone(zone)) == told[last], "from its moment on"
+        before = serving_history.served_at(platform, line, (moment - timedelta(milliseconds=1)).astimezone(zone))
+        earlier = [each for each, other in zip(told, moments, strict=True) if other < moment]
+        assert before == (earlier[-1] if earlier else None), "and not before"
+    assert serving_history.served_at(platform, line, datetime.max.replace(tzinfo=UTC)) == told[-1]
+    assert serving_history.served_at(platform, line, datetime.min.replace(tzinfo=zones[1])) is None
 
 
 def test_entries_of_earlier_releases_of_the_platform_are_replayed_by_what_they_name(tmp_path: Path) -> None:

@@ -290,6 +290,15 @@ def test_production_that_fails_after_a_rollout_was_taken_back_goes_back_too(tmp_
     assert "Version 1 serves again" in did
 
 
+@pytest.mark.parametrize(("limit", "serves"), [(0.5, 2), (0.2, 1)])
+def test_how_many_errors_are_failing_is_the_lines_to_say(tmp_path: Path, limit: float, serves: int) -> None:
+    platform, line = lined_up(tmp_path, deployment_strategy="replace", auto_rollback_error_rate=limit)
+    deploy(platform, line, 2, actor="ann", reason="next")
+    Traffic(platform, line, {2: Harm(errors=0.3)}).send(100)
+    look(platform, line, datetime.now(UTC))
+    assert shares(platform, line)["production"] == (serves, 1.0)
+
+
 def test_auto_rollback_can_be_switched_off(tmp_path: Path) -> None:
     platform, line = lined_up(tmp_path, deployment_strategy="replace", enable_auto_rollback=False)
     deploy(platform, line, 2, actor="ann", reason="next")
