@@ -27,6 +27,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     _timer: asyncio.TimerHandle | None = None
     _reading = True  # headers: from the start of a request, or of the connection, to their end
+    _began = False  # in what came last
     _size = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -41,13 +42,14 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless these are headers without an end."""
-        if self._reading:
-            self._size += len(data)  # from which the start of the next headers sets out anew
+        self._began = False
         super().data_received(data)
         if not self._reading:
             if self._timer is not None:
                 self._wait_no_longer()
-        elif self._size > self.most_bytes:
+            return
+        self._size += 0 if self._began else len(data)  # what else came was of other requests
+        if self._size > self.most_bytes:
             self._end()
         elif self._timer is None:
             self._timer = self.loop.call_later(self.seconds, self._end)
@@ -55,7 +57,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Headers begin."""
         super().on_message_begin()
-        self._reading, self._size = True, 0
+        self._reading, self._began, self._size = True, True, 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or one that trails a body in chunks."""
