@@ -15,7 +15,8 @@ import numpy as np
 from alternate import alternate, show
 from scipy.stats import bootstrap, ks_2samp
 
-from mlops_assets.core.statistics import compare, resample_sums
+from mlops_assets.core.resampling import resample_sums
+from mlops_assets.core.statistics import compare
 
 
 def gather(gains: np.ndarray, words: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:

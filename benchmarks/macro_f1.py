@@ -16,7 +16,8 @@ import numpy as np
 from alternate import alternate, show
 from sklearn.metrics import f1_score
 
-from mlops_assets.core.statistics import Measure, compare_all
+from mlops_assets.core.measures import Measure
+from mlops_assets.core.statistics import compare_all
 
 CLASSES = 8
 SHARE = 10

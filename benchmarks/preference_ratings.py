@@ -21,7 +21,8 @@ import numpy as np
 from alternate import show
 
 from mlops_assets.core.dataset import write_items
-from mlops_assets.core.statistics import Measure, compare_all
+from mlops_assets.core.measures import Measure
+from mlops_assets.core.statistics import compare_all
 from mlops_assets.families.preference import FAMILY
 from mlops_assets.families.preference.config import Config
 

@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
 from mlops_assets.core.errors import PlatformError
-from mlops_assets.core.statistics import Measure, Scores, resample_sums, values
+from mlops_assets.core.measures import Measure
+from mlops_assets.core.resampling import resample_sums
+from mlops_assets.core.statistics import Scores, values
 
 Floats = NDArray[np.float64]
 

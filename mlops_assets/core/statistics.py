@@ -5,24 +5,7 @@ error / 1), a mean of such ratios (macro-F1) or the root of one (RMSE), so one p
 set of resamples serves all metrics of a set. What is resampled are clusters (speakers, users): resampling the
 utterances of few speakers as if they were independent gave 17.8 % false promotions at a nominal 5 %.
 
-The bootstrap (Bisani & Ney 2004; Liu & Peng 2020) draws as many clusters as there are, with replacement. Clusters with
-equal sums are one cell, and a resample is a multinomial count over the cells: the same distribution as index gathering,
-and far less work. Its percentile bounds are too narrow for few clusters, and for gains that many items make a little
-and a few lose much; both grow towards the small errors that one look may spend. So a bound's distance from the
-estimate is the larger of
-
-- the percentile's, times ``sqrt(G / (G - 1)) * t(1 - alpha, df) / z(1 - alpha)``, the factor that makes the bound of a
-  normal mean exact (Hesterberg 2015, section 3.2); and
-- Student's, ``(t + s * (2 t^2 + 1) / 6) * error`` with ``t = t(1 - alpha, df)``, where s is the skewness of the
-  difference if it is against this bound, else 0: Johnson's second-order term (1978), of which percentiles have a part.
-  It is at most what Hall's transformation (1992) gives: of 30 speakers who gain alike but for one who gains nothing, t
-  is 12 and s is 1, and Johnson's term alone would be four times the gain.
-
-``df`` is Satterthwaite's for the variance of the clusters' influence values, ``2 G / (kurtosis - 1)``, and at most
-G' - 1 with G' = ``sum(w)^2 / sum(w^2)``, Kish's effective number of clusters: it falls when few clusters carry the
-difference, be it that one speaker has most of the words, or that only three items changed at all. And where k clusters
-moved at all, chance gives them one sign with probability 2^-k: while that is above alpha, 0 stays within the bounds, so
-a gain at 0.0025 takes nine speakers, users or items that changed.
+What a metric is, is in `measures`; how resamples are drawn in `resampling`; what bounds are, and why, in `bounds`.
 
 Measured once, while it was built (`test_statistics` repeats a part, `benchmarks/decision_quality.py` asks anew), on
 56,000 pairs of equal systems in 14 designs (word errors of 6 to 50 correlated speakers, hits on 60 to 500
@@ -41,17 +24,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import stdtrit
 
+from mlops_assets.core.bounds import Difference, degrees_of_freedom, difference
 from mlops_assets.core.errors import PlatformError
+from mlops_assets.core.measures import Measure, influence_of, ratio_of_sums, reach
+from mlops_assets.core.resampling import Floats, resample_sums
 
-Floats = NDArray[np.float64]
 Scores = tuple[ArrayLike, ArrayLike]
 
-POWER = 0.8
 BEYOND = 25  # resamples beyond the smallest quantile: its place is then known to a twentieth of a standard error
-ITEMS_PER_CELL = 16
-CHUNK = 1 << 19  # counts of a chunk stay in the cache: twice as fast as 32 MB of them
 
 
 @dataclass(frozen=True)
@@ -80,24 +62,6 @@ class Paired:
     clusters: int
     detectable: float | None
     items_needed: int | None
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A metric made of score columns: the mean of the columns' ratios of sums, or its square root.
-
-    A column without weight is left out of the mean, as scikit-learn leaves a class that neither occurs nor is predicted
-    out of macro-F1.
-    """
-
-    columns: tuple[str, ...]
-    higher_is_better: bool
-    root: bool = False
-
-    def value(self, ratios: Mapping[str, Floats]) -> Floats:
-        """Return the metric for columns of ratios, each of shape (r,), NaN where a ratio has no weight."""
-        mean = _mean_of_known([ratios[name] for name in self.columns])
-        return np.sqrt(mean) if self.root else mean
 
 
 def compare(
@@ -180,7 +144,7 @@ def compare_all(
 
 def _paired(
     singles: "Sequence[_Single | None]",
-    found: "_Difference | None",
+    found: "Difference | None",
     alpha: float,
     gain_alpha: float | None,
     margin: float,
@@ -211,7 +175,7 @@ def _paired(
 def values(measures: Mapping[str, Measure], scores: Mapping[str, Scores]) -> dict[str, float]:
     """Return the plain values of one system's metrics, those without weight left out."""
     totals = {name: [part.sum(keepdims=True) for part in _checked(scores[name])] for name in scores}
-    ratios = {name: _ratio(numerator, weight) for name, (numerator, weight) in totals.items()}
+    ratios = {name: ratio_of_sums(numerator, weight) for name, (numerator, weight) in totals.items()}
     found = {name: float(measure.value(ratios)[0]) for name, measure in measures.items()}
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
@@ -231,30 +195,6 @@ def degraded_share(candidate: Scores, production: Scores, higher_is_better: bool
     return float(np.mean(worse > relative * np.abs(old_ratio) + 1e-12))
 
 
-def resample_sums(cells: Floats, resamples: int, rng: np.random.Generator) -> Floats:
-    """Return the column sums of bootstrap resamples of the rows: (rows, columns) in, (resamples, columns) out.
-
-    Equal rows are drawn as one multinomial cell where that is cheaper than drawing rows one by one.
-    """
-    ordered = cells[np.lexsort(cells.T)]
-    first = np.concatenate([[True], np.any(ordered[1:] != ordered[:-1], axis=1)])
-    distinct, total = ordered[first], len(ordered)
-    as_cells = len(distinct) * ITEMS_PER_CELL <= total
-    table = distinct if as_cells else ordered
-    counts = np.diff(np.append(np.flatnonzero(first), total)) if as_cells else np.ones(total)
-    chunk = max(1, CHUNK // len(table))
-    parts = []
-    for start in range(0, resamples, chunk):
-        size = min(chunk, resamples - start)
-        if as_cells:
-            drawn = rng.multinomial(total, counts / total, size=size)
-        else:
-            drawn = rng.integers(0, total, (size, total)) + np.arange(size)[:, None] * total
-            drawn = np.bincount(drawn.ravel(), minlength=size * total).reshape(size, total)
-        parts.append(drawn.astype(np.float64) @ table)
-    return np.concatenate(parts)
-
-
 @dataclass(frozen=True)
 class _Single:
     """One system's metric and its interval; None when there is one cluster."""
@@ -264,101 +204,19 @@ class _Single:
     clusters: int
 
 
-@dataclass(frozen=True)
-class _Difference:
-    """An oriented difference, its resamples, and what its clusters' influence values say of its error.
-
-    `skew` is the skewness of the difference's own distribution: that of the influence values, over the root of their
-    number. `moved` counts the clusters on which the systems differ at all. No difference is beyond `reach`.
-    """
-
-    value: float
-    drawn: Floats
-    error: float
-    df: float
-    skew: float
-    clusters: int
-    moved: int
-    reach: float
-
-    def lower(self, alpha: float) -> float:
-        """Return the one-sided lower bound at `alpha`."""
-        bound = max(self.value - self._width(alpha, -1), -self.reach)
-        return bound if self._beyond_luck(alpha) else min(bound, 0.0)
-
-    def upper(self, alpha: float) -> float:
-        """Return the one-sided upper bound at `alpha`."""
-        bound = min(self.value + self._width(alpha, 1), self.reach)
-        return bound if self._beyond_luck(alpha) else max(bound, 0.0)
-
-    def harm(self) -> float:
-        """Return the one-sided p-value against 'not worse': Student's t, with Hall's transformation against skewness.
-
-        Hall 1992 (J. R. Statist. Soc. B 54, 221), a monotone form of the term that widens `upper`. 1: equal systems.
-        """
-        if self.error == 0:
-            return 1.0 if self.value >= 0 else 0.5**self.moved
-        t, skew = self.value / self.error, max(self.skew, 0.0)
-        t += skew * t**2 / 3 + skew**2 * t**3 / 27 + skew / 6
-        return max(float(stdtr(self.df, t)), 0.5**self.moved)
-
-    def detectable(self, alpha: float) -> float | None:
-        """Return the true gain whose lower bound is above 0 with 80 % power; None where nothing varies.
-
-        The width of a bound is itself uncertain by ``1 / sqrt(2 df)`` of it: noncentral t (Johnson & Welch 1940).
-        """
-        if self.error == 0:
-            return None
-        width = self._width(alpha, -1)
-        return width + float(ndtri(POWER) * np.hypot(self.error, width / np.sqrt(2 * self.df)))
-
-    def _width(self, alpha: float, side: int) -> float:
-        """Return how far the bound of one side (-1: lower, 1: upper) lies from the value."""
-        t = float(stdtrit(self.df, 1 - alpha))
-        distance = side * (float(np.quantile(self.drawn, alpha if side < 0 else 1 - alpha)) - self.value)
-        percentile = np.sqrt(self.clusters / (self.clusters - 1)) * t / ndtri(1 - alpha) * distance
-        return float(max(percentile, _skewed(t, max(side * self.skew, 0.0)) * self.error))
-
-    def _beyond_luck(self, alpha: float) -> bool:
-        """Say whether chance gives all clusters that moved one sign at most as often as alpha; else 0 is in bounds."""
-        return 0.5**self.moved <= alpha
-
-
 def _linearised(measure: Measure, sums: Mapping[str, Floats], alpha: float) -> _Single | None:
     """Estimate one system's metric from its cluster sums, with a symmetric interval; None without weight."""
-    value, influence, weight = _influence(measure, sums)
+    value, influence, weight = influence_of(measure, sums)
     if not np.isfinite(value):
         return None
     count = len(influence)
     if count < 2:
         return _Single(value, None, count)
     error = float(np.sqrt(count / (count - 1) * np.sum(influence**2)))
-    df = _degrees_of_freedom(influence, weight)
+    df = degrees_of_freedom(influence, weight)
     half = float(stdtrit(df, 1 - alpha)) * error
-    least, most = _range([sums[name] for name in measure.columns])
+    least, most = reach([sums[name] for name in measure.columns])
     return _Single(value, (max(value - half, least), min(value + half, most)), count)
-
-
-def _range(columns: Sequence[Floats]) -> tuple[float, float]:
-    """Return what a metric made of these columns, (clusters, 2) each, can be at least and at most: a share is 0..1."""
-    least = 0.0 if all((part >= 0).all() for part in columns) else -np.inf
-    most = 1.0 if all((part[:, 0] <= part[:, 1]).all() for part in columns) else np.inf
-    return least, most
-
-
-def _influence(measure: Measure, sums: Mapping[str, Floats]) -> tuple[float, Floats, Floats]:
-    """Return a metric's value, and per cluster its influence on it (they sum to 0) and its share of the weight."""
-    totals = {name: sums[name].sum(axis=0) for name in measure.columns}
-    ratios = {name: _ratio(total[:1], total[1:]) for name, total in totals.items()}
-    value = float(measure.value(ratios)[0])
-    used = [name for name in measure.columns if totals[name][1] > 0]
-    if not used:
-        return value, np.zeros(len(next(iter(sums.values())))), np.zeros(0)
-    influence = np.mean([(sums[n][:, 0] - ratios[n] * sums[n][:, 1]) / totals[n][1] for n in used], axis=0)
-    weight = np.mean([sums[n][:, 1] / totals[n][1] for n in used], axis=0)
-    if measure.root and value > 0:
-        influence = influence / (2 * value)
-    return value, influence, weight
 
 
 def _differences(
@@ -367,7 +225,7 @@ def _differences(
     old: Mapping[str, Floats],
     resamples: int,
     rng: np.random.Generator,
-) -> dict[str, _Difference]:
+) -> dict[str, Difference]:
     """Estimate the oriented differences of two systems from their cluster sums, (clusters, 2) each, by resampling.
 
     Where both systems weigh items alike, which they do but for metrics that depend on the prediction, the gain is a
@@ -383,7 +241,7 @@ def _differences(
     blocks = [*gains.values(), *(new[column] for column in columns), *(old[column] for column in columns)]
     table = np.hstack(blocks)
     drawn = resample_sums(table, resamples, rng) if len(table) > 1 else table
-    ratios = iter(_ratio(drawn[:, at], drawn[:, at + 1]) for at in range(0, drawn.shape[1], 2))
+    ratios = iter(ratio_of_sums(drawn[:, at], drawn[:, at + 1]) for at in range(0, drawn.shape[1], 2))
     drawn_gains = {name: next(ratios) for name in gains}
     drawn_new = {column: next(ratios) for column in columns}
     drawn_old = {column: next(ratios) for column in columns}
@@ -391,68 +249,15 @@ def _differences(
     for name, measure in measures.items():
         sign = 1.0 if measure.higher_is_better else -1.0
         (new_value, new_influence, weight), (old_value, old_influence, other) = (
-            _influence(measure, sums) for sums in (new, old)
+            influence_of(measure, sums) for sums in (new, old)
         )
         deltas = drawn_gains[name] if name in gains else measure.value(drawn_new) - measure.value(drawn_old)
         value = gains[name][:, 0].sum() / gains[name][:, 1].sum() if name in gains else new_value - old_value
         moved = np.any([np.any(new[column] != old[column], axis=1) for column in measure.columns], axis=0)
         influence = sign * (new_influence - old_influence)
-        least, most = _range([system[column] for system in (new, old) for column in measure.columns])
-        found[name] = _difference(
-            sign * value, sign * deltas, influence, weight + other, int(moved.sum()), most - least
-        )
+        least, most = reach([system[column] for system in (new, old) for column in measure.columns])
+        found[name] = difference(sign * value, sign * deltas, influence, weight + other, int(moved.sum()), most - least)
     return found
-
-
-def _difference(
-    value: float, drawn: Floats, influence: Floats, weight: Floats, moved: int, reach: float
-) -> _Difference:
-    """Put a difference together from oriented resamples and influence; resamples without weight (NaN) are left out."""
-    count = len(influence)
-    if count < 2:
-        return _Difference(float(value), drawn, 0.0, 0.0, 0.0, count, moved, reach)
-    drawn = drawn[np.isfinite(drawn)]
-    return _Difference(
-        value=float(value),
-        drawn=drawn,
-        error=float(np.sqrt(count / (count - 1)) * drawn.std()),
-        df=_degrees_of_freedom(influence, weight),
-        skew=_skewness(influence),
-        clusters=count,
-        moved=moved,
-        reach=reach,
-    )
-
-
-def _skewness(influence: Floats) -> float:
-    """Return the skewness of a sum of influence values, 0 where they do not vary."""
-    variance = np.sum(influence**2)
-    return float(np.sum(influence**3) / variance**1.5) if variance > 0 else 0.0
-
-
-def _skewed(t: float, skew: float) -> float:
-    """Return how many errors away a bound lies that `skew` (0 or more) is against: t and Johnson's term, up to Hall's.
-
-    Johnson's term is the beginning of a series, and means nothing where `skew * t` is large. Hall's transformation is
-    the other end: where it puts p at alpha.
-    """
-    if skew == 0:
-        return t
-    johnson = t + skew * (2 * t**2 + 1) / 6
-    hall = 3 / skew * (1 - float(np.cbrt(1 - skew * (t + skew / 6))))
-    return max(t, min(johnson, hall))
-
-
-def _degrees_of_freedom(influence: Floats, weight: Floats) -> float:
-    """Return Satterthwaite's degrees of freedom of the variance of influence values, in 1..G' - 1."""
-    count = len(influence)
-    most = max(1.0, weight.sum() ** 2 / np.sum(weight**2) - 1)
-    centred = influence - influence.mean()
-    variance = np.mean(centred**2)
-    if variance == 0:
-        return float(most)
-    excess = np.mean((centred**2 / variance) ** 2) - 1
-    return float(max(1.0, min(most, 2 * count / excess if excess > 0 else np.inf)))
 
 
 def _items_needed(n: int, detectable: float | None, margin: float) -> int | None:
@@ -460,19 +265,6 @@ def _items_needed(n: int, detectable: float | None, margin: float) -> int | None
     if detectable is None or margin <= 0:
         return None
     return int(np.ceil(n * (detectable / margin) ** 2))
-
-
-def _mean_of_known(columns: Sequence[Floats]) -> Floats:
-    """Return the mean of columns, NaN left out; NaN where all are."""
-    if len(columns) == 1:
-        return columns[0]
-    table = np.array(columns)
-    known = np.isfinite(table)
-    return _ratio(np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0).astype(np.float64))
-
-
-def _ratio(numerator: Floats, weight: Floats) -> Floats:
-    return np.divide(numerator, weight, out=np.full_like(numerator, np.nan), where=weight > 0)
 
 
 def _checked(scores: Scores) -> tuple[Floats, Floats]:

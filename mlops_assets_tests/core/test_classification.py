@@ -6,7 +6,8 @@ from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, precisio
 
 from mlops_assets.core.classification import classification_metrics, classification_scores
 from mlops_assets.core.family import ItemScore
-from mlops_assets.core.statistics import Measure, values
+from mlops_assets.core.measures import Measure
+from mlops_assets.core.statistics import values
 
 LABELS = ("a", "b", "c", "d")
 named = st.sampled_from(LABELS)

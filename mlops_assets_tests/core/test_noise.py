@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mlops_assets.core.errors import PlatformError
+from mlops_assets.core.measures import Measure
 from mlops_assets.core.noise import Noise, training_noise
-from mlops_assets.core.statistics import Measure
 
 CLUSTERS, EACH = 40, 5
 LABELS = np.repeat(np.arange(CLUSTERS), EACH)

@@ -9,7 +9,9 @@ from scipy.stats import bootstrap, ks_2samp
 from sklearn.metrics import f1_score
 
 from mlops_assets.core.errors import PlatformError
-from mlops_assets.core.statistics import Measure, Paired, compare, compare_all, degraded_share, resample_sums
+from mlops_assets.core.measures import Measure
+from mlops_assets.core.resampling import resample_sums
+from mlops_assets.core.statistics import Paired, compare, compare_all, degraded_share
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 HIGHEST = 0.065

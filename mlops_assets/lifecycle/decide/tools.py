@@ -16,13 +16,14 @@ from mlops_assets.core.digests import sha256_json
 from mlops_assets.core.errors import NotFound, Stale, TaskFailed
 from mlops_assets.core.family import MetricSpec
 from mlops_assets.core.line import Line
+from mlops_assets.core.measures import Measure
 from mlops_assets.core.noise import training_noise
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records.decision import Evidence
 from mlops_assets.core.records.evaluation import System
 from mlops_assets.core.records.purchases import ClusterEffect, Purchase, SeedGain, SliceReport, Tool, TrainingNoise
 from mlops_assets.core.records.training import CandidateModel
-from mlops_assets.core.statistics import Measure, Scores, values
+from mlops_assets.core.statistics import Scores, values
 from mlops_assets.lifecycle.decide.evidence import gather, purchases
 from mlops_assets.lifecycle.decide.planning import WHY
 from mlops_assets.lifecycle.evaluation import comparing

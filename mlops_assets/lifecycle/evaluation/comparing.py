@@ -12,11 +12,12 @@ from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.errors import ConfigError
 from mlops_assets.core.family import Family, ItemScore, MetricSpec
 from mlops_assets.core.line import Line
+from mlops_assets.core.measures import Measure
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.records.data import Item, Origin
 from mlops_assets.core.records.evaluation import Comparison, CrossCheck, ItemChange, Scanned, SetKind, SetResult, System
 from mlops_assets.core.significance import holm, mcnemar, paired_t, permutation
-from mlops_assets.core.statistics import Measure, Scores, compare_all, degraded_share, values
+from mlops_assets.core.statistics import Scores, compare_all, degraded_share, values
 
 MIN_SLICE_ITEMS = 5
 SHOWN_CHANGES = 5
