@@ -1,10 +1,11 @@
 """Answers that are slow together: a pause of a process makes many answers slow at once, and is one thing that happened.
 
-Answers are counted by the moment in which they were given (a tenth of a second). How much more the slow ones vary from
-moment to moment than independent ones would is their overdispersion, the sum of (h - r a)^2 over m moments with h slow
-ones of a answers, over n r (1 - r), where r = k / n is the share of slow ones: 1 if they have nothing to do with each
-other, and about as many as a pause makes slow if pauses make them. What chance makes of it, two standard errors for
-Poisson counts, sqrt(2 / m + 1 / k) each, is taken off.
+Slow answers are counted by the moment in which they were given (a tenth of a second). How much more the canary's part
+of them varies from moment to moment than if each had landed by itself is their overdispersion, the sum of (h - r a)^2
+over m moments with a slow answers, h of them the canary's, over n r (1 - r), where r = k / n is the canary's part of
+all: 1 if they have nothing to do with each other, though both arms be slow at the same time, and about as many as a
+pause makes slow if pauses of one process make them. What chance makes of it, two standard errors of sqrt(2 / m) each,
+is taken off.
 """
 
 import math
@@ -15,11 +16,11 @@ from mlops_assets.core.records.base import Record
 
 
 class Bunches(Record):
-    """Sums over the moments of one arm so far, and the moment that is still open."""
+    """Sums over the moments so far, and the moment that is still open; a hit is a slow answer of the canary."""
 
     moment: str = Field(default="", description="The open one; empty: every answer is a moment of its own")
-    answers: int = Field(default=0, description="In the open moment")
-    hits: int = Field(default=0, description="Of these, slow ones")
+    answers: int = Field(default=0, description="Slow ones, in the open moment")
+    hits: int = Field(default=0, description="Of these, the canary's")
     moments: int = Field(default=0, description="Moments with a hit")
     sums: tuple[int, int, int, int, int, int] = Field(
         default=(0, 0, 0, 0, 0, 0), description="Over closed moments: 1, answers, hits, answers^2, both, hits^2"
@@ -35,7 +36,7 @@ class Bunching:
         self.moments = bunches.moments
 
     def add(self, moment: str, hit: bool) -> None:
-        """Add an answer."""
+        """Add a slow answer, the canary's or not."""
         if moment != self._moment or not moment:
             self._close()
             self._moment = moment
@@ -51,7 +52,7 @@ class Bunching:
             return 1.0
         rate = k / n
         dispersion = (hh - 2 * rate * ah + rate * rate * aa) / (n * rate * (1 - rate))
-        return max(1.0, dispersion - 2 * math.sqrt(2 / m + 1 / k))
+        return max(1.0, dispersion - 2 * math.sqrt(2 / m))
 
     def done(self) -> Bunches:
         """Return what was added."""

@@ -86,12 +86,10 @@ class Crowds(Record):
 
 
 class Slow(Record):
-    """How the slow answers of both arms bunch, by threshold."""
+    """How the slow answers bunch, by threshold."""
 
-    canary_p95: Bunches = Bunches()
-    canary_p99: Bunches = Bunches()
-    stable_p95: Bunches = Bunches()
-    stable_p99: Bunches = Bunches()
+    latency_p95: Bunches = Bunches()
+    latency_p99: Bunches = Bunches()
 
 
 class Expected(Record):
@@ -145,10 +143,7 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
     crowds = trial.crowds.model_dump()
     everybody, failing, slow, slowest = crowds.values()
     labels = Labels(trial.mix, trial.expected.labels, trial.disagreement_margin)
-    bunches = {name: Bunching(getattr(trial.slow, name)) for name in Slow.model_fields}
-    arms = {
-        arm: (bunches[f"{name}_p95"], bunches[f"{name}_p99"]) for arm, name in ((True, "canary"), (False, "stable"))
-    }
+    bunches95, bunches99 = Bunching(trial.slow.latency_p95), Bunching(trial.slow.latency_p99)
     for canary, who, failed, latency_ms, label, moment, cold in answers:
         count = counts[canary]
         landing = _landing(p, counts[True]["requests"], counts[False]["requests"])
@@ -168,16 +163,15 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
         if slowness.known:
             count["timed"] += 1
             over95, over99 = slowness.over(bin_)
-            bunched95, bunched99 = arms[canary]
-            bunched95.add(moment, over95)
-            bunched99.add(moment, over99)
             if over95:
                 count["over_p95"] += 1
                 slow95.add(canary, landing, who)
+                bunches95.add(moment, canary)
                 joined(slow, who)
             if over99:
                 count["over_p99"] += 1
                 slow99.add(canary, landing, who)
+                bunches99.add(moment, canary)
                 joined(slowest, who)
         if not canary:
             slowness.add(bin_)
@@ -187,18 +181,14 @@ def observe(trial: Trial, answers: Iterable[Seen]) -> Trial:
             "steps": (*trial.steps[:-1], seen),
             "thresholds": slowness.done(),
             "errors": errors.done(),
-            "latency_p95": _done(slow95, bunches["canary_p95"], bunches["stable_p95"]),
-            "latency_p99": _done(slow99, bunches["canary_p99"], bunches["stable_p99"]),
+            "latency_p95": slow95.done(bunches95.effect(), enough=bunches95.moments >= MOMENTS),
+            "latency_p99": slow99.done(bunches99.effect(), enough=bunches99.moments >= MOMENTS),
             "split": split.done(),
             "mix": labels.done(),
             "crowds": Crowds(**crowds),
-            "slow": Slow(**{name: each.done() for name, each in bunches.items()}),
+            "slow": Slow(latency_p95=bunches95.done(), latency_p99=bunches99.done()),
         }
     )
-
-
-def _done(slow: Gathering, canary: Bunching, stable: Bunching) -> Evidence:
-    return slow.done(max(canary.effect(), stable.effect()), enough=canary.moments >= MOMENTS)
 
 
 def _landing(share: float, canary: int, stable: int) -> float:
