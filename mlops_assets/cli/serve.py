@@ -22,7 +22,6 @@ from mlops_assets.cli.context import platform
 from mlops_assets.cli.output import Json, answer
 from mlops_assets.core.errors import MissingExtra, PlatformError, UsageError
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.lifecycle.deployment import release
 
 BACKLOG = 2_048
 AGAIN_SECONDS = 5
@@ -75,8 +74,7 @@ def serve(
     with _listening(host, port) as listening:
         url = f"{'https' if tls_cert else 'http'}://{_shown(host)}:{listening.getsockname()[1]}"
         server = Server(config, ready=lambda: _welcome(made, url))
-        threading.Thread(target=_reconcile, args=[made], name="reconcile", daemon=True).start()
-        with _watching(watch):
+        with _healing(), _watching(watch):
             server.run([listening])
     if not server.started:
         raise PlatformError("The gateway could not start.", "Its log says why.")
@@ -144,13 +142,20 @@ def _more_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _reconcile(made: Platform) -> None:
+@contextmanager
+def _healing() -> Iterator[None]:
     """Heal what a crash left between the tables and what is published, while serving goes on."""
+    healing = _beside("mlops_assets.cli.healing")
     try:
-        release.reconcile(made)
-    except PlatformError:
-        log.exception("what is published could not be reconciled")
-    gc.freeze()  # MLflow is loaded now, too
+        yield
+    finally:
+        healing.communicate()
+
+
+def _beside(*arguments: str) -> "subprocess.Popen[bytes]":
+    """Start a module beside the gateway; its guardian ends it once its input is closed, as it is if this is killed."""
+    command = [sys.executable, guardian.__file__, sys.executable, "-m", *arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 @contextmanager
@@ -170,14 +175,12 @@ def _watching(wanted: bool) -> Iterator[None]:
 
 
 def _watch_until(over: threading.Event) -> None:
-    command = [sys.executable, guardian.__file__, sys.executable, "-m", "mlops_assets.cli", "watch"]
     while not over.is_set():
-        watching = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
-        assert watching.stdin is not None
+        watching = _beside("mlops_assets.cli", "watch")
         while not over.wait(0.2) and watching.poll() is None:
             pass
-        watching.stdin.close()  # its guardian ends it, as it would had this process been killed
-        code = watching.wait()
+        watching.communicate()
+        code = watching.returncode
         if not over.is_set():
             log.warning("the watch ended with code %d; it starts again in %d s", code, AGAIN_SECONDS)
             over.wait(AGAIN_SECONDS)

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from typer.testing import CliRunner
 
 from mlops_assets.cli.main import app
 from mlops_assets.core.errors import UsageError
+from mlops_assets.wiring.platform import open_platform
+from mlops_assets.wiring.settings import read_settings
 from mlops_assets_tests.components.conftest import declare
 from mlops_assets_tests.lines import baseline_line
 
@@ -112,6 +115,27 @@ def test_the_watch_runs_beside_it_and_never_outlives_it(site: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="a certificate is made with openssl")
+def test_what_a_crash_left_unpublished_is_published_beside_it(tmp_path: Path) -> None:
+    declare(tmp_path / "lines", baseline_line(tmp_path))
+    made = open_platform(read_settings(home=tmp_path / "home", lines=tmp_path / "lines"))
+    digest = made.store.put_folder(tmp_path / "lines")
+    one = made.versions.add(
+        "topics", servable=digest, model=digest, batch_id=None, decision_id=None, parent_version=None
+    ).version
+    made.versions.move("topics", made.versions.pointer("topics"), {"production": one})
+
+    def told_the_registry() -> bool:
+        with contextlib.closing(sqlite3.connect(tmp_path / "home" / "platform.db")) as tables:
+            return bool(tables.execute("SELECT key FROM outbox WHERE key LIKE '%/roles/topics/%'").fetchall())
+
+    assert not told_the_registry()
+    with gateway(tmp_path, "--no-watch") as (process, _):
+        until(told_the_registry, seconds=60)
+        beside = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        assert psutil.wait_procs(beside, timeout=30)[1] == []
+
+
 def test_over_tls_the_cookie_is_secure(site: Path) -> None:
     certificate, key = site / "cert.pem", site / "key.pem"
     subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
