@@ -102,6 +102,20 @@ def test_other_paths_lines_and_kinds_of_content_are_refused(client: httpx.Client
     assert (audio.status_code, audio.json()["error"]["code"]) == (415, "unsupported_media_type")
 
 
+def test_a_user_is_the_same_in_a_header_and_in_json(client: httpx.Client, served: Gateway) -> None:
+    """UTF-8 as browsers' fetch and curl send it, Latin-1 as older clients do."""
+    answers = [
+        client.post(PATH, json={"input": "a text", "user": "Zoë Ärger"}),
+        client.post(PATH, json={"input": "a text"}, headers={b"X-User": "Zoë Ärger".encode()}),
+        client.post(PATH, json={"input": "a text"}, headers={b"X-User": "Zoë Ärger".encode("latin-1")}),
+    ]
+    wanted = {each.json()["prediction_id"] for each in answers}
+    ends = time.monotonic() + SECONDS
+    while len(found := served.platform.events.find("topics", wanted)) < len(wanted):
+        assert time.monotonic() < ends
+    assert {each.event.user for each in found.values()} == {"Zoë Ärger"}
+
+
 def test_json_is_read_as_curl_sends_it(client: httpx.Client) -> None:
     curl = {"Content-Type": "application/x-www-form-urlencoded"}
     assert client.post(PATH, content='{"input": "music1", "user": "u17"}', headers=curl).status_code == 200

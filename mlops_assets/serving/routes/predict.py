@@ -171,7 +171,7 @@ async def _asked(scope: Scope, body: bytes, line: Line, media: str) -> tuple[lis
         if header == b"content-type":
             content_type = value.partition(b";")[0].strip().lower()
         elif header == b"x-user":
-            user = _user(value.decode("latin-1"))
+            user = _user(_decoded(value))
     if content_type in JSON_TYPES:
         return await _of_json(body, user, line, media)
     kind = content_type.partition(b"/")[0].decode("latin-1")
@@ -212,6 +212,14 @@ def _user(value: Any) -> str:
     if not isinstance(value, str) or not _USER.fullmatch(value):
         raise _Wrong(422, "invalid", "`user` must be a text of 1 to 200 characters without control characters.")
     return value
+
+
+def _decoded(header: bytes) -> str:
+    """Return a header's text, in UTF-8 as most clients send it, else in Latin-1 as HTTP once said."""
+    try:
+        return header.decode()
+    except UnicodeDecodeError:
+        return header.decode("latin-1")
 
 
 def _media(value: Any) -> Blob:
