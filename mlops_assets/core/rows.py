@@ -39,6 +39,16 @@ def file_names(root: Path) -> list[str]:
     return sorted(path.as_posix() for path in found if not any(map(is_junk, path.parts)))
 
 
+def nested(folder: Path) -> Iterator[Path]:
+    """Yield a folder, then the folder that is all it holds, and so on inwards: zips often wrap everything in one."""
+    while True:
+        yield folder
+        inside = [path for path in folder.iterdir() if not is_junk(path.name)]
+        if len(inside) != 1 or not inside[0].is_dir() or inside[0].is_symlink():
+            return
+        folder = inside[0]
+
+
 def is_junk(name: str) -> bool:
     """Say whether a file or folder of that name was left behind by a file manager."""
     return name in _JUNK or name.startswith("._")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mlops_assets.core.records.data import Finding
-from mlops_assets.core.rows import LONGEST_LINE, Broken, file_names, is_junk, text_rows
+from mlops_assets.core.rows import LONGEST_LINE, Broken, file_names, nested, text_rows
 from mlops_assets.families.speech.audio import SUFFIXES
 from mlops_assets.families.speech.findings import finding
 
@@ -27,12 +27,9 @@ class Row:
 
 
 def root_of(folder: Path) -> Path:
-    """Return the folder the batch's files are in: zips often wrap everything in one folder."""
-    while True:
-        inside = [path for path in folder.iterdir() if not is_junk(path.name)]
-        if len(inside) != 1 or not inside[0].is_dir() or inside[0].is_symlink():
-            return folder
-        folder = inside[0]
+    """Return the folder the batch's files are in."""
+    *_, innermost = nested(folder)
+    return innermost
 
 
 def read_rows(root: Path) -> Iterator[Row | Finding]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from mlops_assets.core.records.data import Finding
-from mlops_assets.core.rows import Broken, file_names, is_junk, text_rows
+from mlops_assets.core.rows import Broken, file_names, nested, text_rows
 from mlops_assets.families.vision.findings import finding
 from mlops_assets.families.vision.pictures import SUFFIXES
 
@@ -47,14 +47,8 @@ def outside(path: str) -> bool:
 
 
 def _root(folder: Path) -> Path:
-    """Return the folder that the manifest is in, for zips often wrap everything in one; else the batch's own."""
-    at = folder
-    while not any((at / name).is_file() for name in MANIFESTS):
-        inside = [path for path in at.iterdir() if not is_junk(path.name)]
-        if len(inside) != 1 or not inside[0].is_dir() or inside[0].is_symlink():
-            return folder
-        at = inside[0]
-    return at
+    """Return the folder that the manifest is in, else the batch's own: a folder's name may be a label."""
+    return next((each for each in nested(folder) if any((each / name).is_file() for name in MANIFESTS)), folder)
 
 
 def _listed(root: Path, manifest: str, files: list[str]) -> Iterator[Row | Finding]:
