@@ -100,7 +100,7 @@ def _welcome(say: Callable[[str], None], addresses: dict[str, str], inboxes: lis
     if key is not None:
         say(f"{'your key':<12} {key}")
         say("It opens the gateway's pages as admin and is not shown again; `mlops keys add NAME` makes others.")
-    say("Drop a zip into an inbox and watch the asset graph. Ctrl-C stops everything.")
+    say("Drop a file or a zip into an inbox and watch the asset graph. Ctrl-C stops everything.")
 
 
 def _inboxes(settings: Settings, made: Platform) -> list[str]:
