@@ -1,5 +1,7 @@
 """What the doctor says of a line, for families of every kind: by the same questions."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,34 @@ def test_a_hub_without_a_token_is_named_with_what_to_set(found: dict[str, dict[s
 def test_a_line_without_a_sealed_set_is_told_what_that_risks(found: dict[str, dict[str, str]]):
     assert found["topics: sealed set"]["state"] == "warn"
     assert "intent: sealed set" not in found
+
+
+@pytest.mark.parametrize("table", ["ledger_head", "versions"])
+def test_a_broken_database_is_a_finding_and_the_rest_is_looked_at(own_shell: Shell, table: str):
+    with contextlib.closing(sqlite3.connect(own_shell.folder / "home" / "platform.db")) as database:
+        database.execute(f"DROP TABLE {table}")
+    done = own_shell("doctor", "--json")
+    broken = [each for each in done.document if each["state"] == "FAIL" and f"no such table: {table}" in each["found"]]
+    assert done.code == 1
+    assert broken
+    assert all("Restore it" in each["todo"] for each in broken)
+    assert any(each["name"] == "topics: sealed set" for each in done.document)
+
+
+def test_a_file_that_is_no_database_is_a_finding(own_shell: Shell):
+    (own_shell.folder / "home" / "platform.db").write_bytes(b"no database" * 1000)
+    done = own_shell("doctor", "--json")
+    assert done.code == 1
+    assert any("file is not a database" in each["found"] for each in done.document)
+
+
+def test_what_serves_is_read_to_its_last_byte(own_shell: Shell):
+    home = own_shell.folder / "home"
+    fine = {each["name"]: each for each in own_shell("doctor", "--json").document}
+    assert fine["topics: production"]["found"] == "version 2 is whole"
+    for folder in ("artifacts", "cache"):
+        for found in [path for path in (home / folder).rglob("*") if path.is_file()]:
+            found.unlink()
+    lost = {each["name"]: each for each in own_shell("doctor", "--json").document}["topics: what serves"]
+    assert lost["state"] == "FAIL"
+    assert "of topics is not whole" in lost["found"]
