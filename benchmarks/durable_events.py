@@ -8,6 +8,10 @@ second with p99 at most 50 ms, and 30,000 events a second in batches, both over 
 Learned: ids that clients draw at random are the hard case, for each falls on another page of the index of ids, and 800
 of them rewrite 3 MB; ids that we make begin with the time. A row at a time, SQLite hands Python's lock back after each,
 and waits for it up to 5 ms: one `INSERT ... SELECT FROM json_each` has next to no such waits.
+
+What an event of a batch costs is processor time of one interpreter, in microseconds and alone: 2.7 strict JSON, 4.9 its
+checks and id, 1.6 its row, 2 its receipt, 0.9 the answer, and SQLite with the commit from 6 (800 events together) to 13
+(100). That is 18 to 26, so 38,000 to 55,000 a second where nothing else runs, and the client takes the other core.
 """
 
 import json
