@@ -20,10 +20,11 @@ from mlops_assets.serving.door.visit import ARRIVED
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's HTTP, which ends a connection whose headers take too long or are too large."""
+    """uvicorn's HTTP, which ends a connection whose headers take too long or are too large, or that asks far ahead."""
 
     seconds = 10.0
     most_bytes = 65_536
+    most_ahead = 1_000  # requests that wait for the answers of those before them
 
     _timer: asyncio.TimerHandle | None = None
     _reading = True  # headers: from the start of a request, or of the connection, to their end
@@ -33,7 +34,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Wait for a first request, not for ever."""
         super().connection_made(transport)
-        self._timer = self.loop.call_later(self.seconds, self._end)
+        self._timer = self.loop.call_later(self.seconds, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
@@ -52,7 +53,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._size > self.most_bytes:
             self._end()
         elif self._timer is None:
-            self._timer = self.loop.call_later(self.seconds, self._end)
+            self._timer = self.loop.call_later(self.seconds, self._late)
 
     def on_message_begin(self) -> None:
         """Headers begin."""
@@ -71,6 +72,14 @@ class BoundedHttp(HttpToolsProtocol):
         """Headers end."""
         self._reading, self._size = False, 0
         super().on_headers_complete()
+        if len(self.pipeline) > self.most_ahead:
+            self._end()
+
+    def on_response_complete(self) -> None:
+        """Read no more before those that wait were answered; uvicorn reads on at each answer."""
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
         """Say that the whole body is there: whoever reads it needs no clock."""
@@ -81,6 +90,12 @@ class BoundedHttp(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _late(self) -> None:
+        if self.pipeline:  # it is we who do not read on
+            self._timer = self.loop.call_later(self.seconds, self._late)
+        else:
+            self._end()
 
     def _end(self) -> None:
         if not self.transport.is_closing():

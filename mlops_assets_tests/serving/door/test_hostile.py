@@ -1,6 +1,7 @@
 """Requests that are made to hurt: refused in the one shape, held in bounded memory, and in nobody else's way."""
 
 import asyncio
+import contextlib
 import gzip
 import json
 import threading
@@ -87,6 +88,16 @@ def test_requests_that_come_before_their_answers_are_all_answered(idle_gateway: 
         answers = read_all(line)
         sending.join()
     assert answers.count(b"HTTP/1.1 401 ") == count
+
+
+def test_requests_ahead_of_their_answers_do_not_pile_up(idle_gateway: Gateway) -> None:
+    count = 20_000  # of 18 bytes, which become kilobytes of memory
+    with connection(idle_gateway) as line:
+        with contextlib.suppress(OSError):
+            line.sendall(b"GET / HTTP/1.1\r\n\r\n" * count)
+        assert read_all(line).count(b"HTTP/1.1 401 ") < count
+    with idle_gateway.client("viewer") as client:
+        assert client.get("/pipeline/status").status_code == 200
 
 
 def test_a_large_document_is_read_while_others_are_answered() -> None:
