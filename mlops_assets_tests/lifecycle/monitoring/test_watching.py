@@ -1,52 +1,23 @@
 """Looks at a line: what harms is taken back, what does not is promoted, and what cannot be told waits for a person."""
 
-import json
-import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from mlops_assets.core.events import Prediction, new_event_id
-from mlops_assets.core.line import Line, Monitoring, Release
 from mlops_assets.core.ports.execution import Leases
-from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.serving import Beat, ServedVersion
-from mlops_assets.lifecycle.deployment.rollout import deploy, promote, rollback
-from mlops_assets.lifecycle.monitoring.expecting import expected
-from mlops_assets.lifecycle.monitoring.watching import forget, healths, look, state
-from mlops_assets_tests.lifecycle.chain import open_light_line, run, submit
+from mlops_assets.lifecycle.deployment.rollout import deploy, rollback
+from mlops_assets.lifecycle.monitoring.watching import forget, look, state
+from mlops_assets_tests.lifecycle.monitoring.rolling import QUICK, canary_of, kinds, told
 from mlops_assets_tests.lifecycle.released import lined_up, shares
-from mlops_assets_tests.lifecycle.traffic import Harm, Traffic, correction, rating
+from mlops_assets_tests.lifecycle.traffic import Harm, Traffic
 
-QUICK = {"deployment_strategy": "canary", "step_minutes": 0, "min_minutes": 0}
 NOW = datetime.now(UTC)
-
-
-def canary_of(folder: Path, **release: object) -> tuple[Platform, Line, Traffic]:
-    """Return a line that serves version 1, with good answers behind it, and gives version 2 to its first users."""
-    platform, line = lined_up(folder, **{**QUICK, **release})
-    traffic = Traffic(platform, line)
-    traffic.send(600)
-    look(platform, line, datetime.now(UTC))
-    deploy(platform, line, 2, actor="ann", reason="a try")
-    return platform, line, traffic
-
-
-def kinds(platform: Platform, line: Line) -> list[str]:
-    return [entry.kind for entry in platform.ledger.entries(line.line)]
-
-
-def told(platform: Platform, words: str) -> list[str]:
-    """Return the titles of the alerts that hold these words, from the outbox as it is on the disk."""
-    with closing(sqlite3.connect(platform.home / "platform.db")) as connection:
-        rows = connection.execute("SELECT payload FROM outbox WHERE kind = 'alert' ORDER BY id").fetchall()
-    titles = [json.loads(payload)["title"] for (payload,) in rows]
-    return [title for title in titles if words in title]
 
 
 def test_a_version_that_harms_nobody_goes_step_by_step_to_all(tmp_path: Path) -> None:
@@ -68,103 +39,6 @@ def test_a_version_that_harms_nobody_goes_step_by_step_to_all(tmp_path: Path) ->
     assert last is not None
     assert (last.version, last.ended) == (2, "promoted")
     assert last.chart
-
-
-@pytest.mark.parametrize(
-    ("harm", "signal", "most"),
-    [
-        (Harm(errors=0.1), "errors", 200),
-        (Harm(factor=3.0), "p95", 500),
-        (Harm(factor=10.0, slow=0.05), "p99", 500),
-        (Harm(label="music"), "mix of labels", 1_000),
-    ],
-    ids=["errors", "all slower", "some far slower", "a constant class"],
-)
-def test_harm_of_one_kind_alone_is_taken_back(tmp_path: Path, harm: Harm, signal: str, most: int) -> None:
-    platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
-    traffic.harm[2] = harm
-    looked, _ = traffic.until({"rolled_back"})
-    assert looked.state.rollout is not None
-    assert looked.state.rollout.steps[0].canary.requests <= most
-    entry = platform.ledger.entries(line.line, newest=1)[-1]
-    assert signal in str(entry.body["reason"])
-    assert shares(platform, line)["production"] == (1, 1.0)
-    assert all(share == 0 for _, (version, share) in shares(platform, line).items() if version == 2)
-    (sample,) = [each for each in healths(platform, line, datetime.now(UTC)) if each.version == 1]
-    assert sample.status == "HEALTHY"
-    look(platform, line, datetime.now(UTC))
-    assert kinds(platform, line)[-1] == "rolled_back", "nothing more is done"
-
-
-def test_the_health_score_does_not_see_what_the_judge_sees(tmp_path: Path) -> None:
-    """F23: the score of a version with one class is 1.0 when it is taken back."""
-    platform, line, traffic = canary_of(tmp_path)
-    traffic.harm[2] = Harm(label="music")
-    line = line.model_copy(update={"monitoring": Monitoring(health_check_interval_seconds=0.001)})
-    traffic.line = line
-    looked, _ = traffic.until({"rolled_back"})
-    assert looked.state.rollout is not None
-    scores = [each.score for each in platform.watch.history(line.line, NOW - timedelta(hours=1)) if each.version == 2]
-    assert scores[-1] == 1.0
-
-
-def test_copies_that_are_answered_differently_take_a_version_back(tmp_path: Path) -> None:
-    """Held against what the evaluation of the very two versions showed; without one nothing is expected of them."""
-    platform, line = open_light_line(tmp_path)
-    release = Release.model_validate({**QUICK, "shadow_percentage": 0.5})
-    line = line.model_copy(update={"release": release})
-    platform = replace(platform, lines=lambda: [line])
-    run(platform, line, submit(platform, line, "good"))
-    traffic = Traffic(platform, line, wrong=0.9)
-    looked, _ = traffic.until({"rolled_back"})
-    assert "copies answered differently" in looked.did[0]
-    assert looked.state.rollout is not None
-    assert looked.state.rollout.steps[0].canary.requests <= 1_000
-
-
-def test_a_version_known_to_be_worse_is_not_excused_by_the_evaluation_that_says_so(tmp_path: Path) -> None:
-    """What a better version is for, a worse one is taken back for: the same answers, the other way round."""
-    platform, line = open_light_line(tmp_path)
-    release = Release.model_validate({**QUICK, "shadow_percentage": 0.5, "step_requests": 100_000})
-    line = line.model_copy(update={"release": release})
-    platform = replace(platform, lines=lambda: [line])
-    run(platform, line, submit(platform, line, "good"))
-    known = expected(platform, line, 2, 1)
-    assert known.disagreement is not None
-    assert known.disagreement > 0.3
-    traffic = Traffic(platform, line, wrong=known.disagreement)
-    for _ in range(4):
-        traffic.send(200)
-        assert look(platform, line, datetime.now(UTC)).did == ()
-    promote(platform, line, actor="ann", reason="as good as it was judged")
-    look(platform, line, datetime.now(UTC))
-    deploy(platform, line, 1, actor="ann", reason="the old one again")
-    looked, _ = traffic.until({"rolled_back"})
-    assert "copies answered differently" in looked.did[0]
-
-
-def test_without_an_evaluation_nothing_is_expected_of_copies(tmp_path: Path) -> None:
-    platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
-    traffic.wrong = 0.9
-    traffic.send(500)
-    look(platform, line, datetime.now(UTC))
-    assert kinds(platform, line)[-1] == "deployed"
-
-
-def test_corrections_of_the_new_version_alone_take_it_back(tmp_path: Path) -> None:
-    platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
-    ids = traffic.send(600)
-    found = platform.events.find(line.line, ids)
-    mine = [name for name in ids if getattr(found[name].event, "version", 0) == 2]
-    look(platform, line, datetime.now(UTC))
-    platform.events.append(line.line, [correction(mine[0]), rating(mine[1], 5)])
-    look(platform, line, datetime.now(UTC))
-    assert kinds(platform, line)[-1] == "deployed", "one correction is no evidence, and praise is none"
-    platform.events.append(line.line, [correction(each) for each in mine[2:6]])
-    platform.events.append(line.line, [rating(each, 1) for each in mine[6:20]])
-    looked = look(platform, line, datetime.now(UTC))
-    assert "corrections and bad ratings" in looked.did[0]
-    assert kinds(platform, line)[-1] == "rolled_back"
 
 
 def test_a_version_that_is_not_to_be_taken_back_is_held_and_a_person_told_once(tmp_path: Path) -> None:
@@ -214,14 +88,6 @@ def test_an_undecided_rollout_is_held_after_its_longest_time(tmp_path: Path) -> 
     traffic.send(500)
     (did,) = look(platform, line, datetime.now(UTC) + timedelta(minutes=13)).did
     assert "Undecided after 0.2 hours" in did
-    assert kinds(platform, line)[-1] == "held"
-
-
-def test_traffic_that_is_not_split_as_it_should_be_holds(tmp_path: Path) -> None:
-    platform, line, traffic = canary_of(tmp_path)
-    traffic.share = 0.5
-    looked, _ = traffic.until({"held"})
-    assert "the split of traffic is broken" in looked.did[0].lower()
     assert kinds(platform, line)[-1] == "held"
 
 
@@ -323,26 +189,6 @@ def test_health_is_sampled_told_once_and_forgotten(tmp_path: Path) -> None:
     assert len(told(platform, "is UNHEALTHY")) == 1
     assert forget(platform, now + timedelta(days=29)) == 0
     assert forget(platform, now + timedelta(days=31)) == 2
-
-
-def test_what_production_answers_for_a_canary_that_failed_is_no_part_of_the_comparison(tmp_path: Path) -> None:
-    """Else it would be asked more than its share, and be blamed for the time that the other took."""
-    platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
-    ids = traffic.send(400)
-    look(platform, line, datetime.now(UTC))
-    before, (healthy, _) = state(platform, line).rollout, healths(platform, line, datetime.now(UTC))
-    again = [
-        Prediction(event_id=new_event_id(), version=1, arm="production", latency_ms=9_000, success=True, of=each)
-        for each in ids[:100]
-    ]
-    platform.events.append(line.line, again)
-    look(platform, line, datetime.now(UTC))
-    after, (health, _) = state(platform, line).rollout, healths(platform, line, datetime.now(UTC))
-    assert before is not None
-    assert after is not None
-    assert after.steps == before.steps
-    assert health.requests == healthy.requests + 100
-    assert health.latency_p99_ms == healthy.latency_p99_ms
 
 
 @dataclass
