@@ -22,9 +22,9 @@ READMITTED = "release:"
 def answer(platform: Platform, decision_id: str, given: ReviewAnswer) -> Decision:
     """Record a person's answer and conclude the decision; the first answer wins, the same one again changes nothing.
 
-    Name and reason are kept on one line. NotFound if nobody asked; Refused without a name or a reason, for another
-    answer than the first, or one by somebody who contributed the batch; Stale if production, policy or code changed since
-    the question, for then nothing could be released by it, or if a newer decision took its place.
+    Name and reason are kept on one line. NotFound if nobody asked; Refused without a name or a reason, or for another
+    answer than the first; Forbidden for one by somebody who contributed the batch; Stale if production, policy or code
+    changed since the question, for then nothing could be released by it, or if a newer decision took its place.
     """
     said = given.model_copy(update={"reviewer": plain(given.reviewer, NAME), "reason": plain(given.reason, REASON)})
     if not said.reviewer or not said.reason:

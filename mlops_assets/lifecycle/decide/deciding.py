@@ -27,8 +27,8 @@ def decide(platform: Platform, line: Line, batch_id: str) -> Decision:
 
     What is unclear may buy more evidence first, a training with other settings included: the decision is then about
     that candidate. The same evidence and code give the same decision: called again, it returns it, or finishes what a
-    crash left undone. Stale if production is not the version the candidate was measured against, or the candidate not the one
-    that was measured; NotFound if nothing was measured; TaskFailed if what was bought could not be made.
+    crash left undone. Stale if production is not the version the candidate was measured against, or the candidate not
+    the one that was measured; NotFound if nothing was measured; TaskFailed if what was bought could not be made.
     """
     with hold(platform, line, batch_id), hold_decision(platform, line, batch_id, "agent"):
         made = platform.records.get(line.line, batch_id, "decision")
