@@ -150,7 +150,6 @@ def hold(platform: Platform, line: Line, *, why: str, actor: str = PLATFORM, rev
         rollout, pointer = _under_way(line, now.pointer), now.pointer
         if not rollout.held:
             require_unmoved(pointer, revision)
-        if not rollout.held:
             rollout = rollout.model_copy(update={"held": why})
             pointer = _step(platform, line, "hold", pointer, rollout, actor, {"why": why})
         platform.alerts.send(
@@ -170,10 +169,9 @@ def rollback(
 ) -> Pointer:
     """Take a rollout back, else serve the last good version, or a named one, again; the reason goes into the ledger.
 
-    A rollout goes to 0 % of users at once and production is not touched. Without `to`, Refused if there is no version
-    to fall back to, or right after another rollback: two people mean one. Who names the revision they looked at may
-    fall back after a rollout was taken back, for they have seen that. NotFound for a version there is not; Refused for
-    one that serves or was retired; Corrupt for one that is not whole.
+    A rollout goes to 0 % of users at once and production is not touched. Without `to`, Refused if there is nothing to
+    fall back to, or right after another rollback (two people mean one), but for who names the revision at which they
+    saw a rollout taken back. NotFound, Refused (serves, retired) or Corrupt for a version that cannot serve.
     """
     with hold_pointer(platform, line, f"rollback by {actor}"):
         now = standing(platform, line)
