@@ -1,8 +1,10 @@
 """The command as its user meets it: real processes, one line of the baseline family, exit codes and documents."""
 
+import signal
 from pathlib import Path
 
 import pytest
+from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from mlops_assets_tests.cli.conftest import Shell
 from mlops_assets_tests.components.conftest import declare
@@ -28,6 +30,39 @@ def test_the_same_bytes_are_the_same_batch(shell: Shell):
     batch = BATCHES["good"](shell.folder / "uploads" / "good-again")
     document = shell("submit", "topics", str(batch), "--json").document
     assert (document["batch_id"], document["duplicate_of"]) == (first, first)
+
+
+def test_waiting_for_a_batch_where_no_daemon_runs_runs_it_here(own_shell: Shell):
+    batch = BATCHES["broken"](own_shell.folder / "uploads" / "broken")
+    done = own_shell("submit", "topics", str(batch), "--wait", "--json")
+    assert (done.code, done.document["status"]) == (3, "QUARANTINED"), done.err
+    assert "No daemon runs" in done.err
+    again = own_shell("submit", "topics", str(batch), "--wait", "--json")
+    assert (again.code, again.document["duplicate_of"]) == (3, done.document["batch_id"])
+    assert "No daemon runs" not in again.err
+    own_shell("quarantine", "discard", "topics", done.document["batch_id"], "--reason", "wrong")
+    assert own_shell("submit", "topics", str(batch), "--wait", "--json").document["status"] == "DISCARDED"
+
+
+@pytest.mark.slow
+def test_a_run_that_is_interrupted_leaves_the_batch_as_it_is_and_goes_on_when_run_again(own_shell: Shell):
+    batch = own_shell.submit("wrong")
+    home = own_shell.folder / "home"
+    before = set(home.glob("tasks/*"))
+    running = own_shell.start("run", "topics", batch)
+    for attempt in Retrying(stop=stop_after_delay(120), wait=wait_fixed(0.05)):
+        with attempt:
+            assert set(home.glob("tasks/*")) > before
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 1, said
+    assert "was interrupted. What was made is kept; run the batch again" in said
+    assert own_shell("show", "topics", batch, "--json").document["quarantine_path"] is None
+    assert own_shell("run", "topics", batch, "--json").document["verdict"] == "REJECT"
+
+
+def test_what_there_is_none_of_is_said(own_shell: Shell):
+    assert own_shell("events", "list", "topics").out.split()[-1] == "none"
 
 
 def test_looking_around_answers_with_one_document_each(shell: Shell):
