@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from mlops_assets.cli.context import LineName, line, platform
+from mlops_assets.cli.context import LineName, actor, line, platform
 from mlops_assets.cli.output import Exit, Json, answer, console, table
 from mlops_assets.core.errors import UsageError
 from mlops_assets.core.events import Kind, utc
@@ -41,7 +41,7 @@ def add(
         if console.is_terminal:
             console.print(f"{done} lines", end="\r")
 
-    answers = list(collect_file(platform(), chosen, file, kind=kind, report=progress))
+    answers = list(collect_file(platform(), chosen, file, kind=kind, sent_by=actor(), report=progress))
     counts = Counter(each.status for _, each in answers)
     document = {
         "line": chosen.line,

@@ -145,6 +145,7 @@ class StoredEvent(Record):
     sequence: int
     received_at: str = Field(description="UTC, ISO 8601, milliseconds")
     event: Annotated[Event, Field(discriminator="kind")]
+    sent_by: str | None = Field(default=None, description="Who sent it: the name of a key; None where nobody did")
 
 
 class Scanned(NamedTuple):
@@ -182,6 +183,7 @@ class Reported(Record):
     event: Annotated[Feedback | Correction, Field(discriminator="kind")]
     prediction: Prediction | None = None
     usage: Usage | None = None
+    sent_by: str | None = None
     file: str | None = None
 
     @property

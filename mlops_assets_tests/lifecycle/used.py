@@ -33,9 +33,9 @@ def corrected(row: Row, name: str, **changes: object) -> Correction:
     return Correction.model_validate(fields)
 
 
-def report(platform: Platform, line: Line, events: Sequence[Event]) -> None:
+def report(platform: Platform, line: Line, events: Sequence[Event], *, sent_by: str | None = None) -> None:
     """Report events through the door that all go through."""
-    assert all(each.status == "stored" for each in collect(platform, line, events))
+    assert all(each.status == "stored" for each in collect(platform, line, events, sent_by=sent_by))
 
 
 def use(platform: Platform, line: Line, *, seed: int = 1, items: int = 120, users: int = 10) -> list[Row]:

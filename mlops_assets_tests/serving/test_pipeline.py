@@ -10,6 +10,7 @@ import pytest
 
 from mlops_assets.core.line import Collection, Triggers
 from mlops_assets.core.policy import Policy
+from mlops_assets.lifecycle.intake.ingest import raw_batch
 from mlops_assets.lifecycle.launching import claim
 from mlops_assets_tests.lifecycle.chain import run
 from mlops_assets_tests.lifecycle.used import eager, use
@@ -145,6 +146,7 @@ def test_the_loop_from_predictions_to_a_decision(tmp_path: Path) -> None:
     (training,) = started["trainings"]
     assert training["examples"] == ITEMS
     assert board.launched == [(line.line, training["batch_id"], "train")]
+    assert raw_batch(platform, line, training["batch_id"]).senders == ("contributor",)
     decision = run(platform, line, training["batch_id"])
     assert (decision.verdict, platform.versions.pointer(line.line).roles["production"]) == ("APPROVE", 2)
 

@@ -21,7 +21,7 @@ from sqlalchemy import event, exc
 
 from mlops_assets.core.errors import ConfigError
 
-HEAD = "0003"
+HEAD = "0004"
 BUSY_SECONDS = 30
 POSTGRES_LOCK = 0x6D6C6F7073  # "mlops"
 

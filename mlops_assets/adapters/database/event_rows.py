@@ -18,8 +18,9 @@ MOVE_HEAD = sa.text(
 )
 # One statement for all rows: a row at a time, SQLite would hand Python's lock back and forth as often, and wait for it.
 INSERT_ON_SQLITE = sa.text(
-    "INSERT INTO events (line, sequence, received_at, event_id, kind, body) SELECT :line, :head + 1 + key, :now, "
-    "json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:rows)"
+    "INSERT INTO events (line, sequence, received_at, event_id, kind, body, sent_by) "
+    "SELECT :line, :head + 1 + key, :now, json_extract(value, '$[0]'), json_extract(value, '$[1]'), "
+    "json_extract(value, '$[2]'), json_extract(value, '$[3]') FROM json_each(:rows)"
 )
 
 Row = tuple[str, Event, str]  # id, event, its JSON
@@ -35,7 +36,7 @@ class LineRows:
         self._head = head
         self._new: list[_Written] = []
 
-    def take(self, given: Row) -> Receipt:
+    def take(self, given: Row, sent_by: str | None) -> Receipt:
         """Number a new event, or find the one that has its id."""
         event_id, event, body = given
         found = self._known.get(event_id)
@@ -48,7 +49,7 @@ class LineRows:
                 received_at=found.received_at,
                 problem="" if same else "another event has this id",
             )
-        row = _Written(self._line, self._head + len(self._new) + 1, event_id, event.kind, self._now, body)
+        row = _Written(self._line, self._head + len(self._new) + 1, event_id, event.kind, self._now, body, sent_by)
         self._new.append(row)
         self._known[event_id] = row
         return Receipt(status="stored", event_id=event_id, sequence=row.sequence, received_at=self._now)
@@ -58,7 +59,7 @@ class LineRows:
         if not self._new:
             return
         if connection.dialect.name == "sqlite":
-            rows = json.dumps([(row.event_id, row.kind, row.body) for row in self._new])
+            rows = json.dumps([(row.event_id, row.kind, row.body, row.sent_by) for row in self._new])
             given = {"line": self._line, "head": self._head, "now": self._now, "rows": rows}
             connection.execute(INSERT_ON_SQLITE, given)
         else:
@@ -75,6 +76,7 @@ class _Written(NamedTuple):
     kind: str
     received_at: str
     body: str
+    sent_by: str | None
 
 
 def row_of(event: Event) -> Row:

@@ -39,6 +39,7 @@ class _Post:
 
     line: str
     rows: Sequence[Row]
+    sent_by: str | None
     size: int
     receipts: "Future[tuple[Receipt, ...]]"
 
@@ -56,16 +57,20 @@ class SqlEvents:
         self._expected = 1
         self._writer = ThreadPoolExecutor(1, "events")
 
-    def append(self, line: str, events: Sequence[Event], *, wait_seconds: float = 30) -> tuple[Receipt, ...]:
+    def append(
+        self, line: str, events: Sequence[Event], *, sent_by: str | None = None, wait_seconds: float = 30
+    ) -> tuple[Receipt, ...]:
         """Store events, all or none, and return a receipt for each after the commit's fsync.
 
         Busy if too much waits to be written for longer than `wait_seconds`; Unavailable if the commit failed.
         """
-        return self._put(line, events, wait_seconds).result()
+        return self._put(line, events, sent_by, wait_seconds).result()
 
-    def submit(self, line: str, events: Sequence[Event]) -> "Future[tuple[Receipt, ...]]":
+    def submit(
+        self, line: str, events: Sequence[Event], *, sent_by: str | None = None
+    ) -> "Future[tuple[Receipt, ...]]":
         """Do the same without waiting: Busy at once, all else through the future."""
-        return self._put(line, events, 0)
+        return self._put(line, events, sent_by, 0)
 
     def read(
         self,
@@ -124,9 +129,11 @@ class SqlEvents:
                 connection.execute(events.delete().where(events.c.line == line, events.c.sequence.in_(some)))
             forgotten += len(some)
 
-    def _put(self, line: str, given: Sequence[Event], wait_seconds: float) -> "Future[tuple[Receipt, ...]]":
+    def _put(
+        self, line: str, given: Sequence[Event], sent_by: str | None, wait_seconds: float
+    ) -> "Future[tuple[Receipt, ...]]":
         rows = [row_of(identified(event)) for event in given]
-        post = _Post(line, rows, sum(len(body) + ROW_BYTES for _, _, body in rows), Future())
+        post = _Post(line, rows, sent_by, sum(len(body) + ROW_BYTES for _, _, body in rows), Future())
         with self._changed:
             if not self._changed.wait_for(lambda: self._fits(post), wait_seconds):
                 raise Busy("More events arrive than can be written.", "Nothing was stored; send them again later.")
@@ -196,14 +203,16 @@ def _insert(connection: sa.Connection, posts: Sequence[_Post], now: str, *, look
             ids = [event_id for post in posts if post.line == line for event_id, _, _ in post.rows]
             known = known_rows(connection, line, ids)
         lines[line] = LineRows(line, head_of(connection, line), known, now)
-    answers = [tuple(lines[post.line].take(row) for row in post.rows) for post in posts]
+    answers = [tuple(lines[post.line].take(row, post.sent_by) for row in post.rows) for post in posts]
     for line in lines.values():
         line.write(connection)
     return answers
 
 
 def _stored(row: Any) -> StoredEvent:
-    return StoredEvent(line=row.line, sequence=row.sequence, received_at=row.received_at, event=event_of(row))
+    return StoredEvent(
+        line=row.line, sequence=row.sequence, received_at=row.received_at, event=event_of(row), sent_by=row.sent_by
+    )
 
 
 def _fields(line: str, sequence: int, body: str) -> dict[str, Any]:

@@ -133,6 +133,7 @@ events = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("received_at", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
+    sa.Column("sent_by", sa.Text),
     sa.UniqueConstraint("line", "event_id", name="one_event_per_id"),
     sa.Index("events_of_kind", "line", "kind", "sequence"),
     sa.Index("events_by_time", "line", "received_at"),

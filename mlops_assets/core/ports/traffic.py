@@ -17,14 +17,20 @@ class Events(Protocol):
     An event is acknowledged when it would survive a power cut, and never before.
     """
 
-    def append(self, line: str, events: Sequence[Event], *, wait_seconds: float = 30) -> tuple[Receipt, ...]:
+    def append(
+        self, line: str, events: Sequence[Event], *, sent_by: str | None = None, wait_seconds: float = 30
+    ) -> tuple[Receipt, ...]:
         """Store events, all or none of them, and return a receipt for each; one without an id is given one.
+
+        `sent_by` is kept with them, whatever they say of users.
 
         Busy if too much waits to be written for longer than `wait_seconds`; Unavailable if it could not be written.
         """
         ...
 
-    def submit(self, line: str, events: Sequence[Event]) -> "Future[tuple[Receipt, ...]]":
+    def submit(
+        self, line: str, events: Sequence[Event], *, sent_by: str | None = None
+    ) -> "Future[tuple[Receipt, ...]]":
         """Do the same without waiting: Busy at once, all else through the future."""
         ...
 

@@ -49,6 +49,9 @@ class RawBatch(AssetRecord):
     source: str = Field(description="Where it came from: 'inbox', 'cli', 'release:<batch>' ...")
     contributor: str
     received_at: str = Field(description="UTC, ISO 8601")
+    senders: tuple[str, ...] = Field(
+        default=(), description="Keys under which the events that it was made of were sent"
+    )
 
 
 class ValidatedData(AssetRecord):

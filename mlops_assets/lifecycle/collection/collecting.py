@@ -35,7 +35,12 @@ class Prepared:
 
 
 def collect(
-    platform: Platform, line: Line, events: Sequence[Event | bytes | str], *, kind: Kind | None = None
+    platform: Platform,
+    line: Line,
+    events: Sequence[Event | bytes | str],
+    *,
+    kind: Kind | None = None,
+    sent_by: str | None = None,
 ) -> tuple[Receipt, ...]:
     """Check and store events, given as such or as JSON (of `kind`, if they do not say), and answer each in order.
 
@@ -43,7 +48,8 @@ def collect(
     was acknowledged then.
     """
     prepared = prepare(line, events, kind=kind, now=datetime.now(UTC))
-    return prepared.answers(platform.events.append(line.line, prepared.events) if prepared.events else ())
+    stored = platform.events.append(line.line, prepared.events, sent_by=sent_by) if prepared.events else ()
+    return prepared.answers(stored)
 
 
 def prepare(
@@ -75,6 +81,7 @@ def collect_file(
     path: Path,
     *,
     kind: Kind | None = None,
+    sent_by: str | None = None,
     report: Callable[[int], None] = lambda count: None,
 ) -> Iterator[tuple[str, Receipt]]:
     """Collect a file of JSON lines; yield each line's place ('line 3') and answer. `report` is told of lines done.
@@ -87,10 +94,10 @@ def collect_file(
     for where, text in lines(path):
         part.append((where, _read(text, kind, seen)))
         if len(part) == TOGETHER:
-            yield from _store(platform, line, part)
+            yield from _store(platform, line, part, sent_by)
             report(len(part))
             part = []
-    yield from _store(platform, line, part)
+    yield from _store(platform, line, part, sent_by)
     report(len(part))
 
 
@@ -119,9 +126,10 @@ def _read(text: str | Broken, kind: Kind | None, seen: dict[str, int]) -> Event 
 
 
 def _store(
-    platform: Platform, line: Line, part: Sequence[tuple[str, Event | Receipt]]
+    platform: Platform, line: Line, part: Sequence[tuple[str, Event | Receipt]], sent_by: str | None
 ) -> Iterator[tuple[str, Receipt]]:
-    answers = iter(collect(platform, line, [each for _, each in part if not isinstance(each, Receipt)]))
+    found = [each for _, each in part if not isinstance(each, Receipt)]
+    answers = iter(collect(platform, line, found, sent_by=sent_by))
     yield from ((where, each if isinstance(each, Receipt) else next(answers)) for where, each in part)
 
 

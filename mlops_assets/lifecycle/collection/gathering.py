@@ -97,7 +97,9 @@ def _ingested(platform: Platform, line: Line, found: Learnable) -> Batch | None:
     folder = platform.home / "gathering" / line.line / f"events-{found.after + 1}-{found.until}"
     shutil.rmtree(folder, ignore_errors=True)
     _write(folder, found.examples)
-    record, _ = ingest(platform, line, folder, contributor=_contributor(found.users), source=SOURCE)
+    record, _ = ingest(
+        platform, line, folder, contributor=_contributor(found.users), source=SOURCE, senders=found.senders
+    )
     shutil.rmtree(folder)
     return platform.batches.get(line.line, record.batch_id)
 

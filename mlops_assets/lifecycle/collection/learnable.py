@@ -31,6 +31,7 @@ class Example:
 
     row: dict[str, JsonValue]
     user: str | None
+    sent_by: str | None
     file: tuple[str, Path] | None = None
     size: int = 0
 
@@ -55,6 +56,11 @@ class Learnable:
     def users(self) -> tuple[str, ...]:
         """Who reported what can be learned from, as far as they are known."""
         return tuple(sorted({each.user for each in self.examples if each.user}))
+
+    @property
+    def senders(self) -> tuple[str, ...]:
+        """Under which keys that was sent."""
+        return tuple(sorted({each.sent_by for each in self.examples if each.sent_by}))
 
 
 def learnable(platform: Platform, line: Line, *, after: int, until: int | None = None) -> Learnable:
@@ -178,6 +184,7 @@ def _told(
                         event=each.event,
                         prediction=answered,
                         usage=used.get(name),
+                        sent_by=each.sent_by,
                         file=f"files/{each.sequence}" if files and answered and was_kept(answered) else None,
                     ),
                 )
@@ -193,8 +200,8 @@ def _example(platform: Platform, line: Line, row: dict[str, JsonValue], reported
     if size > LONGEST_LINE:
         return TOO_LONG
     if reported.file is None or reported.prediction is None:
-        return Example(row, reported.user, size=size)
+        return Example(row, reported.user, reported.sent_by, size=size)
     path = kept_file(platform, line.line, reported.prediction)
     if path is None:
         return GONE
-    return Example(row, reported.user, (reported.file, path), size + path.stat().st_size)
+    return Example(row, reported.user, reported.sent_by, (reported.file, path), size + path.stat().st_size)

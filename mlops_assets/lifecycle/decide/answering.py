@@ -101,7 +101,7 @@ def contributed(platform: Platform, review: Review, decision: Decision, name: st
 
 
 def _contributors(platform: Platform, review: Review, decision: Decision) -> set[str]:
-    """Return whose data is in a batch: its contributor, those of the batches it was readmitted from, and its parts'."""
+    """Return whose data is in a batch, or who sent it: also of its parts, and of batches it was readmitted from."""
     names = {review.contributor, decision.evidence.contributor}
     names |= {each.contributor for each in decision.evidence.contributors}
     seen: set[str] = set()
@@ -110,7 +110,7 @@ def _contributors(platform: Platform, review: Review, decision: Decision) -> set
         seen.add(batch_id)
         raw = platform.records.get(review.line, batch_id, "raw_batch")
         if isinstance(raw, RawBatch):
-            names.add(raw.contributor)
+            names |= {raw.contributor, *raw.senders}
             batch_id = raw.source.removeprefix(READMITTED) if raw.source.startswith(READMITTED) else batch_id
     return names
 

@@ -17,7 +17,9 @@ from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.intake.archive import ArchiveLimits
 
 
-def ingest(platform: Platform, line: Line, path: Path, *, contributor: str, source: str) -> tuple[RawBatch, bool]:
+def ingest(
+    platform: Platform, line: Line, path: Path, *, contributor: str, source: str, senders: tuple[str, ...] = ()
+) -> tuple[RawBatch, bool]:
     """Store a file or folder as a batch and record it; return the record, and whether it was there already.
 
     The same bytes are the same batch, under whatever name, from whomever: its first record is returned unchanged.
@@ -43,6 +45,7 @@ def ingest(platform: Platform, line: Line, path: Path, *, contributor: str, sour
         source=batch.source,
         contributor=batch.contributor,
         received_at=batch.received_at,
+        senders=senders,
     )
     platform.ledger.append(
         "submitted",

@@ -98,7 +98,7 @@ async def _collect(scope: Scope, receive: Receive, send: Send, name: str | None,
         documents, single = await _documents(body, request.headers.get("content-type", "").encode())
         line = _line(state.lines, name)
         prepared = _prepared(line, documents, kind, scope["caller"])
-        receipts = prepared.answers(await _stored(state.platform, state.metrics, line, prepared))
+        receipts = prepared.answers(await _stored(state.platform, state.metrics, line, prepared, scope["caller"]))
     except ValueError as error:
         await answer_bytes(send, 422, error_body("invalid", str(error), scope["request_id"]))
     except PlatformError as error:
@@ -136,13 +136,15 @@ def _prepared(line: Line, documents: Sequence[Document], kind: Kind | None, call
     return prepared
 
 
-async def _stored(platform: Platform, metrics: Metrics, line: Line, prepared: Prepared) -> tuple[Receipt, ...]:
+async def _stored(
+    platform: Platform, metrics: Metrics, line: Line, prepared: Prepared, caller: Caller
+) -> tuple[Receipt, ...]:
     if not prepared.events:
         return ()
     began, count = time.perf_counter(), len(prepared.events)
     metrics.events_arrived(count)
     try:
-        return await asyncio.wrap_future(platform.events.submit(line.line, prepared.events))
+        return await asyncio.wrap_future(platform.events.submit(line.line, prepared.events, sent_by=caller.name))
     finally:
         metrics.events_left(count, time.perf_counter() - began)
 

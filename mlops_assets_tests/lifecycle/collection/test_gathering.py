@@ -50,6 +50,17 @@ def rows_of(platform: Platform, line: Line, batch_id: str) -> list[dict[str, str
     return [json.loads(text) for text in (folder / MANIFEST).read_text().splitlines()]
 
 
+def test_a_batch_says_under_which_keys_its_events_were_sent(platform: Platform, tmp_path: Path) -> None:
+    line = eager(baseline_line(tmp_path))
+    rows = texts(3, 6)
+    report(platform, line, [asked(row, f"p{at}") for at, row in enumerate(rows)], sent_by="nobody's business")
+    for at, row in enumerate(rows):
+        report(platform, line, [corrected(row, f"p{at}", user=f"user{at}")], sent_by=("app", "eve", None)[at % 3])
+    batch = gather(platform, line, actor="ada")
+    assert batch is not None
+    assert raw_batch(platform, line, batch.batch_id).senders == ("app", "eve")
+
+
 def test_corrections_with_their_inputs_become_a_batch_with_a_source(platform: Platform, tmp_path: Path) -> None:
     line = eager(baseline_line(tmp_path))
     given = use(platform, line, items=9, users=3)

@@ -71,6 +71,16 @@ def test_who_contributed_a_batch_that_this_one_was_readmitted_from_cannot_answer
     assert answer(platform, asked.decision_id, reply()).verdict == "APPROVE"
 
 
+def test_who_sent_what_others_are_said_to_have_reported_cannot_answer(platform: Platform) -> None:
+    raw = platform.records.get(LINE.line, BATCH, "raw_batch")
+    assert isinstance(raw, RawBatch)
+    platform.records.put("raw_batch", raw.model_copy(update={"contributor": "9 users", "senders": ("app", "Eve")}))
+    asked = ask(platform)
+    with pytest.raises(Refused, match="contributed"):
+        answer(platform, asked.decision_id, reply(reviewer="eve"))
+    assert answer(platform, asked.decision_id, reply()).verdict == "APPROVE"
+
+
 def test_who_has_a_part_in_the_data_cannot_answer(tmp_path: Path) -> None:
     platform = open_platform(tmp_path)
     serve(platform, "a" * 64)
