@@ -101,6 +101,8 @@ def get_pipeline(config: PipelineConfig | None = None) -> "Pipeline":
 
     Without a configuration it is the first that was made, so that one place configures what all others ask for.
     """
+    if config is not None and not isinstance(config, PipelineConfig):
+        raise ConfigError(f"get_pipeline takes no {type(config).__name__}.", "Give it a PipelineConfig(...).")
     with _making:
         chosen = config or next(iter(_pipelines), None) or PipelineConfig()
         if chosen not in _pipelines:

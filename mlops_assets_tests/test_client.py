@@ -47,6 +47,8 @@ def test_a_pipeline_is_one_for_each_configuration(gateway: Gateway) -> None:
         assert get_pipeline() is first  # as 004's agents ask for what was configured once
         assert get_pipeline(config) is not first
         get_pipeline(config).close()
+    with pytest.raises(ConfigError, match="takes no dict"):
+        get_pipeline({"line": "topics"})  # pyright: ignore[reportArgumentType]
 
 
 def test_what_is_collected_is_stored_and_a_prediction_can_be_corrected(gateway: Gateway) -> None:

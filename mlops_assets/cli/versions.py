@@ -41,7 +41,8 @@ def lineage(name: LineName, version: Annotated[int, typer.Argument(min=1)], json
     source = chosen.batch_id or (
         f"`rebaseline` of v{chosen.parent_version}" if chosen.parent_version else "the base model"
     )
-    title = f"{name} v{version} from {source}, after v{chosen.parent_version or '-'}"
+    after = f", after v{chosen.parent_version}" if chosen.parent_version else ""
+    title = f"{name} v{version} from {source}{after}"
     answer(document, lambda out: out.print(table(title, ("asset", "digest", "made from"), rows)))
 
 

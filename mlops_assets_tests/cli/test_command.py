@@ -79,6 +79,7 @@ def test_looking_around_answers_with_one_document_each(shell: Shell):
     assert "alpha" in shell("policy", "show", "topics", "--json").document["policy"]
     chain = shell("lineage", "topics", "2", "--json").document["chain"]
     assert [link["asset"] for link in chain][-1] == "deployed_version"
+    assert "topics v1 from the base model\n" in shell("lineage", "topics", "1").out
 
 
 def test_report_writes_a_page_and_prints_its_tables(shell: Shell, tmp_path: Path):

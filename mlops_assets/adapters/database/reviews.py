@@ -50,7 +50,7 @@ class SqlReviews:
             given = found.answer
             raise Refused(
                 f"{given.reviewer} {'approved' if given.approve else 'rejected'} decision {decision_id} "
-                f"at {given.answered_at}: {given.reason}",
+                f"at {given.answered_at}: {given.reason.rstrip('.')}.",
                 "The first answer stands.",
             )
         return found

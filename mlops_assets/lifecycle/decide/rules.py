@@ -45,7 +45,7 @@ def verdict(
     return ruling.model_copy(
         update={
             "verdict": "APPROVE" if review.approve else "REJECT",
-            "reasons": (f"{review.reviewer} {word} it: {review.reason}", *ruling.reasons),
+            "reasons": (f"{review.reviewer} {word} it: {review.reason.rstrip('.')}.", *ruling.reasons),
         }
     )
 
