@@ -93,7 +93,7 @@ def test_goes_on_with_what_it_has_while_the_pointer_cannot_be_read(home: Path, s
     (home / "serving" / "intent.json").write_text("{")
     assert model.predict("hello")["category"] in LABELS
     assert model.version == 1
-    with pytest.raises(Corrupt, match="`mlops up` writes it anew"):
+    with pytest.raises(Corrupt, match="Gateways write it anew"):
         load("intent")
     publish(home, servables[1], 2)
     assert model.version == 2

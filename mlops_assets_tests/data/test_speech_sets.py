@@ -97,7 +97,7 @@ def test_golden_shares_no_voice_no_template_and_no_sentence_with_a_batch(golden,
 
 def test_wrong_transcripts_are_the_sentences_of_other_recordings():
     made = subprocess.run(
-        [sys.executable, "-c", _TRUTH], cwd=DATA / "speech", capture_output=True, text=True, check=True
+        [sys.executable, "-c", _TRUTH], cwd=ROOT, capture_output=True, text=True, check=True
     )
     spoken = [text for _, text in json.loads(made.stdout)]
     given = [row["transcript"] for row in rows("wrong-transcripts")]
@@ -108,8 +108,8 @@ def test_wrong_transcripts_are_the_sentences_of_other_recordings():
 _TRUTH = """
 import json, tomllib
 from pathlib import Path
-from make import sentences
-print(json.dumps(sentences(tomllib.loads(Path("recipe.toml").read_text()), "wrong-transcripts")))
+from data.speech.make import sentences
+print(json.dumps(sentences(tomllib.loads(Path("data/speech/recipe.toml").read_text()), "wrong-transcripts")))
 """
 
 

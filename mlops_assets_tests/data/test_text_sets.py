@@ -50,13 +50,13 @@ def checked(tmp_path_factory: pytest.TempPathFactory):
 
 @cache
 def phrases() -> dict[str, dict[str, list[dict[str, Any]]]]:
-    made = subprocess.run([sys.executable, "-c", _PHRASES], cwd=DATA / "text", capture_output=True, check=True)
+    made = subprocess.run([sys.executable, "-c", _PHRASES], cwd=ROOT, capture_output=True, check=True)
     return json.loads(made.stdout)
 
 
 _PHRASES = f"""
 import json
-from rows import phrases_of
+from data.text.rows import phrases_of
 print(json.dumps({{
     line: {{side: [vars(phrase) for phrase in phrases_of(line, side)] for side in ("golden", "batch")}}
     for line in {LINES}
