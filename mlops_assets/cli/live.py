@@ -133,13 +133,15 @@ def _canaries(out: Console, gateway: Gateway, subject: Line) -> None:
             f"v{each.version}",
             each.ended,
             each.why,
-            f"{sum(each.traffic.statuses.values())} requests, {each.traffic.arms['canary']} by the canary, "
-            f"{sum(n for status, n in each.traffic.statuses.items() if status != 200)} failed",
+            str(sum(each.traffic.statuses.values())),
+            str(each.traffic.arms["canary"]),
+            str(sum(n for status, n in each.traffic.statuses.items() if status != 200)),
             f"{each.seconds:.0f}",
         )
         for each in told
     ]
-    out.print(table(f"Canaries of {subject.line}", ("version", "end", "why", "traffic", "seconds"), rows))
+    titles = ("version", "end", "why", "requests", "by the canary", "failed", "seconds")
+    out.print(table(f"Canaries of {subject.line}", titles, rows))
     serving = platform().versions.pointer(subject.line).roles["production"]
     out.print(f"{subject.line} serves v{serving}; `mlops served {subject.line}` tells what served when, and why.")
 

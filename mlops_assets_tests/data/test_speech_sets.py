@@ -96,9 +96,7 @@ def test_golden_shares_no_voice_no_template_and_no_sentence_with_a_batch(golden,
 
 
 def test_wrong_transcripts_are_the_sentences_of_other_recordings():
-    made = subprocess.run(
-        [sys.executable, "-c", _TRUTH], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    made = subprocess.run([sys.executable, "-c", _TRUTH], cwd=ROOT, capture_output=True, text=True, check=True)
     spoken = [text for _, text in json.loads(made.stdout)]
     given = [row["transcript"] for row in rows("wrong-transcripts")]
     assert sorted(spoken) == sorted(given)
