@@ -34,6 +34,7 @@ class Traffic:
     harm: dict[int, Harm] = field(default_factory=dict)
     wrong: float = 0.0
     share: float | None = None
+    slowest: float = 0.0
     chance: random.Random = field(default_factory=lambda: random.Random(20261121))
 
     def send(self, count: int) -> list[str]:
@@ -65,6 +66,7 @@ class Traffic:
         harm = self.harm.get(version, Harm())
         failed = self.chance.random() < harm.errors
         latency = self.chance.lognormvariate(3, 0.4)
+        latency = max(latency, self.slowest)
         if self.chance.random() < harm.slow:
             latency *= harm.factor
         name = new_event_id()

@@ -1,5 +1,6 @@
 """`/pipeline/health` and `/v1/lines/{line}/rollout`, over HTTP."""
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,8 +53,12 @@ def test_a_rollout_can_be_read_while_it_is_judged(gateway: Gateway) -> None:
     platform, line = gateway.platform, gateway.line
     version(platform, line)
     deploy(platform, line, 2, strategy="canary", actor="ann", reason="a try")
-    Traffic(platform, line).send(300)
-    look(platform, line, datetime.now(UTC))
+    traffic, counted = Traffic(platform, line), 0
+    ends = time.monotonic() + 30
+    while not counted and time.monotonic() < ends:  # those that came before its first answer count for nobody
+        traffic.send(50)
+        watched = look(platform, line, datetime.now(UTC)).state.rollout
+        counted = watched.steps[0].canary.requests if watched and watched.steps else 0
     with gateway.client("viewer") as client:
         found = client.get("/v1/lines/topics/rollout").raise_for_status().json()
     running = found["rollout"]

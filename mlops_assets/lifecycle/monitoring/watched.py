@@ -1,5 +1,6 @@
 """What a watch keeps between two looks, and how events are folded into it; nothing here acts."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -72,7 +73,9 @@ class Watched(Record):
 
     shown: WatchState
     trial: Trial | None = None
-    counting: str | None = Field(default=None, description="Since when answers count for the trial; None: not yet")
+    counting: str | None = Field(
+        default=None, description="Since when requests count for the trial, by when they came; None: not yet"
+    )
     shares: tuple[tuple[str, float], ...] = Field(default=(), description="When each step began, and its share")
     asked_at: str | None = Field(default=None, description="When the new version last answered, or began")
     counts: dict[int, tuple[Counts, ...]] = Field(default={}, description="Stretches of the window, by version")
@@ -137,7 +140,8 @@ class _Folding:
         self._complaints: list[tuple[str, bool, float]] = []
         self._corrections: list[str] = []
         self._users: deque[tuple[str, str]] = deque(maxlen=RECENT)
-        self._asked_at, self._counting = watched.asked_at, watched.counting
+        self._asked_at = watched.asked_at
+        self._counting = seconds(watched.counting) if watched.counting else math.inf
         self._stepped = utc(rollout.stepped_at) if rollout else ""
 
     def take(self, event: Scanned) -> None:
@@ -166,14 +170,16 @@ class _Folding:
             return
         failed, latency = not fields["success"], float(str(fields["latency_ms"]))
         again = fields.get("of") is not None  # what the other version failed at: neither split by the share, nor timed
-        self._count(version, event.received_at, failed, None if again else latency)
+        at = seconds(event.received_at)
+        self._count(version, at, failed, None if again else latency)
         self._users.append((event.event_id, who))
         if rollout is None or again or version not in (rollout.version, rollout.against):
             return
         new = version == rollout.version
         if new and event.received_at >= self._stepped:
             self._asked_at = event.received_at
-        if self._counting is not None and event.received_at >= self._counting:
+        # By when it came: answers that come early are those of the quicker version.
+        if at - latency / 1000 >= self._counting:
             label = fields.get("label")
             self._answers.append(
                 Seen(
@@ -187,8 +193,8 @@ class _Folding:
                 )
             )
 
-    def _count(self, version: int, received_at: str, failed: bool, latency: float | None) -> None:
-        key = (version, seconds(received_at) // self._slice * self._slice)
+    def _count(self, version: int, at: float, failed: bool, latency: float | None) -> None:
+        key = (version, at // self._slice * self._slice)
         open_ = self._open.setdefault(key, {"requests": 0, "failures": 0})
         open_["requests"] += 1
         if failed:

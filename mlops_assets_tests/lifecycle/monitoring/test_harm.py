@@ -24,7 +24,7 @@ NOW = datetime.now(UTC)
     [
         (Harm(errors=0.1), "errors", 200),
         (Harm(factor=3.0), "p95", 500),
-        (Harm(factor=10.0, slow=0.05), "p99", 500),
+        (Harm(factor=10.0, slow=0.05), "answers slower than production's p9", 500),
         (Harm(label="music"), "mix of labels", 1_000),
     ],
     ids=["errors", "all slower", "some far slower", "a constant class"],

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.core.events import Scanned
 from mlops_assets.core.ports.execution import Leases
 from mlops_assets.core.serving import Beat, ServedVersion
 from mlops_assets.lifecycle.deployment.rollout import deploy, rollback
+from mlops_assets.lifecycle.monitoring.watched import seconds
 from mlops_assets.lifecycle.monitoring.watching import forget, look, state
 from mlops_assets_tests.lifecycle.monitoring.rolling import QUICK, canary_of, kinds, told
 from mlops_assets_tests.lifecycle.released import lined_up, shares
@@ -69,6 +71,23 @@ def test_production_that_fails_is_no_reason_to_promote_the_other(tmp_path: Path)
     assert len(told(platform, "production fails while version 2 is rolled out")) == 1
 
 
+def test_callers_that_wait_for_a_slow_first_answer_do_not_break_the_split(tmp_path: Path) -> None:
+    """While the new version warms up, callers that ask one by one end up waiting for it, all of them."""
+    platform, line, traffic = canary_of(tmp_path)
+    traffic.share = 0.0
+    traffic.send(90)
+    traffic.share, traffic.slowest = 1.0, 900.0
+    traffic.send(8)
+    traffic.share, traffic.slowest = 0.0, 0.0
+    traffic.send(6)
+    looked = look(platform, line, datetime.now(UTC))
+    assert looked.did == ()
+    running = looked.state.rollout
+    assert running is not None
+    assert running.judged is not None
+    assert (running.judged.broken, running.steps[-1].canary.requests) == (False, 0)
+
+
 def test_without_traffic_it_holds_and_tells_once(tmp_path: Path) -> None:
     """F24."""
     platform, line, _ = canary_of(tmp_path)
@@ -91,6 +110,11 @@ def test_an_undecided_rollout_is_held_after_its_longest_time(tmp_path: Path) -> 
     assert kinds(platform, line)[-1] == "held"
 
 
+def came(event: Scanned) -> float:
+    """Return when its request came."""
+    return seconds(event.received_at) - event.fields["latency_ms"] / 1000
+
+
 def test_two_watches_count_an_answer_once(tmp_path: Path) -> None:
     platform, line, traffic = canary_of(tmp_path, step_requests=100_000)
     traffic.send(1)
@@ -104,7 +128,7 @@ def test_two_watches_count_an_answer_once(tmp_path: Path) -> None:
     assert running is not None
     events = platform.events.scan(line.line, limit=100_000)
     first = next(each for each in events if each.fields.get("version") == 2 and each.fields["arm"] == "canary")
-    answers = [each for each in events if each.fields["arm"] != "shadow" and each.received_at >= first.received_at]
+    answers = [each for each in events if each.fields["arm"] != "shadow" and came(each) >= seconds(first.received_at)]
     counted = sum(step.canary.requests + step.stable.requests for step in running.steps)
     assert counted == len(answers)
     assert state(platform, line).cursor == platform.events.last(line.line)
