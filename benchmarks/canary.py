@@ -11,7 +11,7 @@ d. How many answers the judge takes in a second, and a whole look at a line: rea
 
 Beside b stands what a z-test at 1 % does that is looked at as often. Nothing is re-implemented: answers go through
 `core.canary` and `core.rollout_verdict` with a line's defaults. Intervals are exact binomial ones, 90 %.
-`--only a,b` runs some sections, `--part 20` a twentieth of each (all of b takes hours on two cores).
+`--only a,b` runs some sections, `--part 20` a twentieth of each (all of b takes some ten minutes on two cores).
 """
 
 import os
