@@ -43,6 +43,7 @@ USERS = 2_000
 START_SECONDS = 120
 CANARY_SECONDS = 240
 LOOK_SECONDS = 0.25
+RATE = 100_000  # requests a second that the demo's one key may send: far above what its callers reach
 FAULT = "errors=0.1"
 MEDIA = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".jpg": "image/jpeg", ".png": "image/png"}
 
@@ -255,6 +256,8 @@ def _gateway(faults: Sequence[str]) -> Iterator[Gateway]:
         "--port",
         str(port),
         "--no-watch",
+        "--rate",
+        str(RATE),
         *injected,
     ]
     with (home / "logs" / "demo-gateway.log").open("ab") as log:
