@@ -62,7 +62,8 @@ def test_a_tour_goes_on_where_it_was_stopped_and_answers_what_waits(tour: Done):
 def test_a_tour_ends_with_live_predictions_and_two_canaries(tour: Done):
     served = tour.out[tour.out.index("Live predictions") :]
     canaries = served[served.index("Canaries of topics") :]
-    assert "rolled back" in canaries, canaries  # the harmed one; that the other is promoted depends on how busy the machine is
+    # The harmed one; that the other is promoted depends on how busy the machine is.
+    assert "rolled back" in canaries, canaries
     counted = re.findall(r"^v(\d) .*?(\d+) +(\d+) +(\d+) +\d+ *$", canaries, re.MULTILINE)
     assert [version for version, *_ in counted] == ["2", "1"], canaries
     assert [failed for *_, failed in counted] == ["0", "0"], canaries
