@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from dagster_pipes import PipesDefaultContextLoader, PipesDefaultMessageWriter, encode_param
 
@@ -160,10 +161,8 @@ def test_it_does_not_outlive_its_parent(tmp_path: Path) -> None:
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
     with fifo.open("w"):  # the worker reads its request: it is up, and waits
+        worker = psutil.Process(pid)
         parent.kill()
         parent.wait()
         parent.stdout.close()
-        import psutil
-
-        worker = psutil.Process(pid) if psutil.pid_exists(pid) else None
-        assert worker is None or psutil.wait_procs([worker], timeout=30)[0]
+        assert psutil.wait_procs([worker], timeout=30)[0]
