@@ -117,8 +117,12 @@ class FsspecStore:
         return sum(self._files.size(self._blob(blob)) for blob in self._manifest(digest).values())
 
     def has(self, digest: str) -> bool:
-        """Say whether a digest is stored, as a file or as a folder."""
-        return self._files.exists(self._blob(digest)) or self._files.exists(self._tree(digest))
+        """Say whether a digest is stored, as a file or as a folder with all of its files."""
+        if self._files.exists(self._blob(digest)):
+            return True
+        return self._files.exists(self._tree(digest)) and all(
+            self._files.exists(self._blob(blob)) for blob in set(self._manifest(digest).values())
+        )
 
     def remove(self, folders: Collection[str], *, keep: Collection[str]) -> int:
         """Delete stored folders, and those of their files that nothing else needs; return the bytes freed.

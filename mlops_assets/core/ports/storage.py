@@ -39,7 +39,7 @@ class ArtifactStore(Protocol):
         ...
 
     def has(self, digest: str) -> bool:
-        """Say whether a digest is stored."""
+        """Say whether a digest is stored: a file, or a folder with all of its files."""
         ...
 
     def remove(self, folders: Collection[str], *, keep: Collection[str]) -> int:

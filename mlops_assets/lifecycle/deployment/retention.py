@@ -20,7 +20,7 @@ from mlops_assets.lifecycle.deployment.guarding import require_spare
 from mlops_assets.lifecycle.deployment.publishing import PLATFORM, tell
 from mlops_assets.lifecycle.deployment.rollout import retire
 from mlops_assets.lifecycle.failpoints import failpoint
-from mlops_assets.lifecycle.holding import ended, hold
+from mlops_assets.lifecycle.holding import ended, hold, hold_deletion
 from mlops_assets.lifecycle.training.base import base_models
 
 DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
@@ -61,7 +61,8 @@ def spare(platform: Platform, line: Line) -> list[int]:
 def delete_retired(platform: Platform) -> int:
     """Delete the bytes that only retired versions needed; return how many. Nothing is done while a line is at work.
 
-    Whoever trains, exports or makes a base model holds its line, so nobody stores such bytes meanwhile.
+    Whoever trains, exports or makes a base model holds its line, so nobody stores such bytes meanwhile; whoever
+    receives or checks a batch waits for the deletion to end (`keep_stored`).
     """
     if not any(_undeleted(platform, line) for line in platform.lines()):
         return 0
@@ -70,6 +71,7 @@ def delete_retired(platform: Platform) -> int:
         with ExitStack() as lines:
             for line in sorted(platform.lines(), key=lambda line: line.line):
                 lines.enter_context(hold(platform, line, holder, wait_seconds=0))
+            lines.enter_context(hold_deletion(platform, holder, wait_seconds=0))
             return _delete(platform)
     except Busy:
         return 0
@@ -150,7 +152,7 @@ def _needs(platform: Platform) -> tuple[set[str], set[str], set[str]]:
                 if made.servable not in gone:
                     owned |= {made.model, made.servable, *made.companions.values()}
             digests = _named(platform, name, batch.batch_id)
-            owned |= digests["raw_batch"] | digests["validated_data"]
+            owned |= {batch.sha256} | digests["raw_batch"] | digests["validated_data"]
             named = named.union(*digests.values())
             if name in declared and not ended(platform, declared[name], batch.batch_id):
                 used = used.union(*digests.values())

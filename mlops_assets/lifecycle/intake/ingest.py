@@ -14,6 +14,7 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records.data import RawBatch
 from mlops_assets.lifecycle.failpoints import failpoint
+from mlops_assets.lifecycle.holding import keep_stored
 from mlops_assets.lifecycle.intake.archive import ArchiveLimits
 
 
@@ -27,9 +28,11 @@ def ingest(
     bytes that run code when loaded; Busy for one that changes while it is read.
     """
     is_folder, size = _measure(path)
-    digest = platform.store.put_folder(path) if is_folder else platform.store.put_file(path)
+    put = platform.store.put_folder if is_folder else platform.store.put_file
+    digest = put(path)
     failpoint("ingest: before claim")
     batch = platform.batches.claim(line.line, digest, contributor=contributor, source=source, filename=path.name).batch
+    keep_stored(platform, digest, lambda: put(path))
     failpoint("ingest: before record")
     known = platform.records.get(line.line, batch.batch_id, "raw_batch")
     if isinstance(known, RawBatch):

@@ -19,7 +19,7 @@ from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records.data import Finding, Item, RawBatch, Severity, ValidatedData
 from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset, protected_sets
 from mlops_assets.lifecycle.failpoints import failpoint
-from mlops_assets.lifecycle.holding import ended
+from mlops_assets.lifecycle.holding import ended, keep_stored
 from mlops_assets.lifecycle.intake import judging
 from mlops_assets.lifecycle.intake.archive import ArchiveLimits
 from mlops_assets.lifecycle.intake.checking import Examined, examined
@@ -64,9 +64,11 @@ def validate(platform: Platform, line: Line, batch_id: str) -> ValidatedData:
         progress=progress_file(platform, line.line, batch_id),
     ) as seen:
         record = _judged(platform, line, batch, protected, seen).model_copy(update={"rules": rules})
-    _tell(platform, record)
-    failpoint("validate: before record")
-    platform.records.put("validated_data", record)
+        _tell(platform, record)
+        failpoint("validate: before record")
+        platform.records.put("validated_data", record)
+        kept = _empty(seen) if _empty(seen).exists() else seen.dataset
+        keep_stored(platform, record.dataset, lambda: platform.store.put_folder(kept))
     failpoint("validate: after record")
     return record
 
@@ -213,9 +215,12 @@ def _store(platform: Platform, seen: Examined, findings: list[Finding]) -> str:
             return platform.store.put_folder(seen.dataset)
         except Refused as refused:
             findings.append(_finding("VAL005", detail=refused.what))
-    empty = seen.dataset.with_name("empty")
-    write_items(empty, ())
-    return platform.store.put_folder(empty)
+    write_items(_empty(seen), ())
+    return platform.store.put_folder(_empty(seen))
+
+
+def _empty(seen: Examined) -> Path:
+    return seen.dataset.with_name("empty")
 
 
 def _gates(gates: DataGates, total: int, usable: int, kept: int, quality: float) -> Iterator[Finding]:
