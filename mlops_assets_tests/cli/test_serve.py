@@ -107,14 +107,12 @@ def test_what_is_in_flight_is_answered_before_it_stops(site: Path) -> None:
 
 def test_the_watch_runs_beside_it_and_never_outlives_it(site: Path) -> None:
     with gateway(site) as (process, _):
-        until(lambda: len(psutil.Process(process.pid).children(recursive=True)) >= 2)
+        until(lambda: any("watch" in arguments(child) for child in psutil.Process(process.pid).children()))
         children = psutil.Process(process.pid).children(recursive=True)
-        assert any("watch" in child.cmdline() for child in children)
         process.kill()
         assert psutil.wait_procs(children, timeout=20)[1] == []
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="a certificate is made with openssl")
 def test_what_a_crash_left_unpublished_is_published_beside_it(tmp_path: Path) -> None:
     declare(tmp_path / "lines", baseline_line(tmp_path))
     made = open_platform(read_settings(home=tmp_path / "home", lines=tmp_path / "lines"))
@@ -130,12 +128,13 @@ def test_what_a_crash_left_unpublished_is_published_beside_it(tmp_path: Path) ->
 
     assert not told_the_registry()
     with gateway(tmp_path, "--no-watch") as (process, _):
-        until(told_the_registry, seconds=60)
+        until(told_the_registry, seconds=180)
         beside = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         assert psutil.wait_procs(beside, timeout=30)[1] == []
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="a certificate is made with openssl")
 def test_over_tls_the_cookie_is_secure(site: Path) -> None:
     certificate, key = site / "cert.pem", site / "key.pem"
     subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
@@ -178,10 +177,17 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(site: Path) -> None:
 def test_a_log_that_cannot_be_written_is_told_before_anything_is_served(site: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mlops_assets.cli", "serve", "--port", "0", "--access-log", str(site / "no" / "log")],
-        capture_output=True, text=True, env=environment(site), timeout=60,
+        capture_output=True, text=True, env=environment(site),
     )  # fmt: skip
     assert done.returncode == 2
     assert "cannot be written" in done.stderr
+
+
+def arguments(process: psutil.Process) -> list[str]:
+    """Return a process's command line; none if it has ended, as what heals beside a gateway does."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.cmdline()
+    return []
 
 
 def metrics(url: str, key: str) -> str:
@@ -196,7 +202,7 @@ def listens(url: str) -> bool:
     return False
 
 
-def until(condition: Any, *, seconds: float = 30) -> None:
+def until(condition: Any, *, seconds: float = 60) -> None:
     ends = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < ends, "it did not come to pass"
