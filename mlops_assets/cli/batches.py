@@ -1,6 +1,6 @@
 """`mlops submit`, `run`, `batches`, `show` and `status`: a batch from a file to its end."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,7 +118,7 @@ def status(
     json: Json = False,
 ) -> None:
     """Show what serves, what waits, and how batches of the last days ended."""
-    since = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+    since = (platform().clock() - timedelta(days=days)).isoformat()
     chosen = [line(name)] if name else list(platform().lines())
     rows = []
     for known in chosen:

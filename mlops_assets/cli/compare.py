@@ -1,6 +1,6 @@
 """`mlops compare`: a line beside a language model, or beside another version."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +24,7 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare a line with the challenger that its YAML names: accuracy, latency, cost, disagreement, break-even."""
-    now = datetime.now(UTC)
+    now = platform().clock()
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("asking the challenger", total=golden or None, visible=golden > 0)
         found = contrast(

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from mlops_assets.cli.context import LineName, actor, line, platform
 from mlops_assets.cli.output import Exit, Json, answer, console, table
+from mlops_assets.core.clock import utc
 from mlops_assets.core.errors import UsageError
-from mlops_assets.core.events import Kind, utc
+from mlops_assets.core.events import Kind
 from mlops_assets.lifecycle.collection.collecting import collect_file
 
 PROBLEMS = {"conflict", "invalid"}

@@ -1,6 +1,6 @@
 """`mlops keys`: who may call the gateway, and as what."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -62,5 +62,5 @@ def _shown(key: ApiKey) -> dict[str, str | None]:
 def _state(key: ApiKey) -> str:
     if key.revoked_at is not None:
         return "revoked"
-    ended = key.expires_at is not None and datetime.fromisoformat(key.expires_at) <= datetime.now(UTC)
+    ended = key.expires_at is not None and datetime.fromisoformat(key.expires_at) <= platform().clock()
     return "expired" if ended else "valid"

@@ -165,7 +165,7 @@ def _canary(gateway: Gateway, subject: Line, version: int, reason: str) -> Told:
     try:
         with console.status("") as status:
             while True:
-                look(platform(), subject, datetime.now(UTC))
+                look(platform(), subject, platform().clock())
                 now = platform().versions.pointer(subject.line).rollout
                 if now is None or now.held or time.monotonic() - began > CANARY_SECONDS:
                     break

@@ -1,6 +1,6 @@
 """`mlops reviews`: questions that wait for a person, and their answers."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -31,7 +31,7 @@ def list_(
     json: Json = False,
 ) -> None:
     """List the questions that wait, of one line or of all."""
-    now = datetime.now(UTC)
+    now = platform().clock()
     found = questions(platform(), line(name).line if name else None, open_only=not everything)
     rows = [
         (
@@ -52,7 +52,7 @@ def list_(
 @app.command("show")
 def show(decision: DecisionId, json: Json = False) -> None:
     """Show a question: what would have to be true to approve, the page of its evidence, how long it has waited."""
-    now = datetime.now(UTC)
+    now = platform().clock()
     found = question(platform(), _find(decision))
     page = write_decision_page(platform(), found.decision) if found.decision else None
     shown = document(platform(), found, now) | {"page": str(page) if page else None}
@@ -76,7 +76,7 @@ def remind(json: Json = False) -> None:
     """Send the reminders that are due and let questions expire, as the daemon of `mlops up` does by itself."""
     from mlops_assets.components.running import continue_batch
 
-    told = send_reminders(platform(), datetime.now(UTC))
+    told = send_reminders(platform(), platform().clock())
     for each in told.expired:
         continue_batch(platform(), line(each.line), each.batch_id)
     sent = {
@@ -94,7 +94,7 @@ def _answer(decision: str, approve: bool, reason: str, reviewer: str | None) -> 
         approve=approve,
         reviewer=actor() if reviewer is None else reviewer,
         reason=reason,
-        answered_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        answered_at=platform().clock().isoformat(timespec="seconds"),
     )
     decide.answer(platform(), review.decision_id, given)
     chosen = line(review.line)

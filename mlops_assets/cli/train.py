@@ -1,6 +1,5 @@
 """`mlops train`: what was collected becomes a batch and goes through its chain here, or the reason why not."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -21,7 +20,7 @@ def train(
 ) -> None:
     """Make a batch of what was collected and take it through its chain here; exit 3 with the reasons if not."""
     chosen = line(name)
-    done = trigger(platform(), chosen, datetime.now(UTC), actor=actor(), force=force)
+    done = trigger(platform(), chosen, platform().clock(), actor=actor(), force=force)
     if done.batch is None:
 
         def human(out: Console) -> None:

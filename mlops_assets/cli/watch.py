@@ -4,7 +4,6 @@ import logging
 import signal
 import threading
 import time
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +32,7 @@ def watch(
     """Judge rollouts, promote them or take them back, and sample the health of what serves. Ctrl-C ends it."""
     lines = [line_of(name) for name in dict.fromkeys(names)] if names else list(platform().lines())
     if once:
-        looks = [look(platform(), line, datetime.now(UTC)) for line in lines]
+        looks = [look(platform(), line, platform().clock()) for line in lines]
         answer([_document(each) for each in looks], lambda out: out.print(*map(_shown, looks)))
         return
     stop = threading.Event()
@@ -52,7 +51,7 @@ def watch(
 def _look(line: Line, told: dict[str, str]) -> None:
     """Look at one line and print what happened; trouble with it is no trouble for the others, and is said once."""
     try:
-        looked = look(platform(), line, datetime.now(UTC))
+        looked = look(platform(), line, platform().clock())
     except PlatformError as error:
         said = [f"cannot be watched: {error}"]
     except Exception as error:  # a watch that ends judges nothing any more
@@ -90,7 +89,7 @@ def _key(text: str) -> str:
 
 def _print(line: str, said: list[str]) -> None:
     for text in said:
-        console.print(f"{datetime.now(UTC):%H:%M:%S} {line}: {text}", markup=False, soft_wrap=True)
+        console.print(f"{platform().clock():%H:%M:%S} {line}: {text}", markup=False, soft_wrap=True)
 
 
 def _document(looked: Looked) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """`mlops why`: whether a line would train on what was collected now, and if not, what stands against it."""
 
-from datetime import UTC, datetime
-
 from rich.console import Console
 
 from mlops_assets.cli.context import LineName, line, platform
@@ -15,7 +13,7 @@ COLUMNS = ("condition", "now", "needed", "met", "what it means")
 
 def why(name: LineName, json: Json = False) -> None:
     """Say why a training on what was collected starts, or does not: every condition, and all that has to run."""
-    chosen, now = line(name), datetime.now(UTC)
+    chosen, now = line(name), platform().clock()
     troubles = troubleshoot(platform(), chosen, now)
     found = lifecycle_why(platform(), chosen, now)
     document = found.model_dump(mode="json") | {"running": [each.model_dump(mode="json") for each in troubles]}

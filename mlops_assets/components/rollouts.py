@@ -5,7 +5,6 @@ the daemon runs, and writes down what was seen. Both may: an event is counted on
 """
 
 import json
-from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -49,7 +48,7 @@ def watch_sensor(line: Line) -> dg.SensorDefinition:
     def sensor(
         context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
     ) -> dg.SensorResult | dg.SkipReason:
-        now = datetime.now(UTC)
+        now = platform.clock()
         looked = look(platform, line, now)
         for said in looked.did:
             context.log.info(said)

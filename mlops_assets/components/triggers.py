@@ -1,7 +1,5 @@
 """The sensor that turns what production reported into a batch, and says at every look why, or why not."""
 
-from datetime import UTC, datetime
-
 import dagster as dg
 
 from mlops_assets.core.line import Line
@@ -21,7 +19,7 @@ def trigger_sensor(line: Line) -> dg.SensorDefinition:
         description=f"Makes a batch of what was reported of {line.line} when its triggers say so (`mlops why`).",
     )
     def sensor(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SkipReason:
-        done = trigger(platform, line, datetime.now(UTC), actor="sensor")
+        done = trigger(platform, line, platform.clock(), actor="sensor")
         if done.batch is None:
             return dg.SkipReason(done.why.sentence)
         context.log.info(done.why.sentence)

@@ -9,11 +9,12 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, field_validator, model_validator
 
+from mlops_assets.core.clock import utc
 from mlops_assets.core.records.base import Record
 from mlops_assets.core.rows import parsed
 
@@ -21,7 +22,6 @@ Kind = Literal["usage", "feedback", "correction", "prediction"]
 LARGEST_EVENT = 65_536  # bytes of JSON
 COLD_ANSWERS = 25  # of a process since it began: its caches are cold, and their times say little of a version
 DEEPEST_PAYLOAD = 32  # objects and lists within one another
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 CLOCK_AHEAD = timedelta(days=1)  # how far a client's clock may be ahead of ours
 
 DRAWN = 512  # ids whose chance is drawn at once: each call to the system lets another thread go first
@@ -260,22 +260,6 @@ def new_event_id() -> str:
         except IndexError:
             drawn = secrets.token_hex(10 * DRAWN)
             _CHANCE.extend(drawn[at : at + 20] for at in range(0, len(drawn), 20))
-
-
-def utc(text: str) -> str:
-    """Return a time as it is stored: UTC, ISO 8601, milliseconds.
-
-    Raises ValueError if it is no time, has no offset, or is before 2000 or after 2099.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("no ISO 8601 time") from None
-    if moment.tzinfo is None:
-        raise ValueError("no offset from UTC, such as Z or +02:00")
-    if moment < EARLIEST or moment.year >= 2100:
-        raise ValueError("before 2000 or after 2099")
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def _problem(error: Any) -> str:

@@ -2,8 +2,9 @@
 
 import re
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from mlops_assets.core.clock import utc_text
 from mlops_assets.core.digests import sha256_bytes
 from mlops_assets.core.errors import UsageError
 from mlops_assets.core.ports.platform import Platform
@@ -27,14 +28,14 @@ def issue(platform: Platform, name: str, role: AccessRole, *, days: float | None
         )
     if days is not None and not 0 < days <= 36_500:
         raise UsageError(f"A key cannot count for {days:g} days.", "Give a number of days above 0.")
-    now = datetime.now(UTC)
+    now = platform.clock()
     secret = PREFIX + secrets.token_hex(BITS // 8)
     key = ApiKey(
         name=name,
         role=role,
         sha256=sha256_bytes(secret.encode()),
-        created_at=now.isoformat(timespec="milliseconds"),
-        expires_at=None if days is None else (now + timedelta(days=days)).isoformat(timespec="milliseconds"),
+        created_at=utc_text(now),
+        expires_at=None if days is None else utc_text(now + timedelta(days=days)),
     )
     platform.keys.add(key)
     platform.ledger.append(

@@ -5,7 +5,7 @@ switching on or off what launches by itself.
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
@@ -36,7 +36,7 @@ def claim(
         entry for entry in platform.ledger.entries(line.line, "launch", batch_id) if entry.body["stage"] == stage
     ]
     if entries:
-        recent = datetime.now(UTC) - datetime.fromisoformat(entries[-1].at) < LOST_AFTER
+        recent = platform.clock() - datetime.fromisoformat(entries[-1].at) < LOST_AFTER
         if recent or launched():
             return False
     token = uuid.uuid4().hex

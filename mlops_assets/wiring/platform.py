@@ -4,6 +4,7 @@ import functools
 import os
 from pathlib import Path
 
+from mlops_assets.core.clock import Clock, utc_now
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.execution import Compute
 from mlops_assets.core.ports.intake import InboxSource
@@ -14,8 +15,10 @@ from mlops_assets.wiring.lines import read_lines
 from mlops_assets.wiring.settings import Settings, read_settings
 
 
-def open_platform(chosen: Settings | None = None, *, compute: Compute | None = None) -> Platform:
-    """Fill every port from settings; `compute` replaces the local processes that tasks run in."""
+def open_platform(
+    chosen: Settings | None = None, *, compute: Compute | None = None, clock: Clock = utc_now
+) -> Platform:
+    """Fill every port from settings; `compute` replaces the local processes of tasks, `clock` that of the machine."""
     from mlops_assets.adapters.alerts_apprise import AppriseAlerts
     from mlops_assets.adapters.analyst_langchain import LangChainAnalyst
     from mlops_assets.adapters.artifact_store import FsspecStore
@@ -42,9 +45,10 @@ def open_platform(chosen: Settings | None = None, *, compute: Compute | None = N
     made.home.mkdir(parents=True, exist_ok=True)
     # Matplotlib would keep its list of fonts in the user's own cache; nothing is written outside the home.
     os.environ.setdefault("MPLCONFIGDIR", str(made.home / "cache" / "matplotlib"))
-    database = Database(made.database_url)
+    database = Database(made.database_url, clock=clock)
     outbox, leases, store = Outbox(database), SqlLeases(database), FsspecStore(made.artifacts_url, made.home)
     return Platform(
+        clock=clock,
         home=made.home,
         root=made.root,
         store=store,

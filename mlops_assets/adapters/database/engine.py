@@ -9,9 +9,8 @@ of the adapters is serial, on both, without retries.
 import logging
 import os
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,12 @@ import sqlalchemy as sa
 import tenacity
 from sqlalchemy import event, exc
 
+from mlops_assets.core.clock import Clock, utc_now, utc_text
 from mlops_assets.core.errors import ConfigError
 
 HEAD = "0004"
 BUSY_SECONDS = 30
 POSTGRES_LOCK = 0x6D6C6F7073  # "mlops"
-
-
-def utc_now() -> datetime:
-    """Return the current time in UTC."""
-    return datetime.now(UTC)
 
 
 class Database:
@@ -39,7 +34,7 @@ class Database:
     Raises ConfigError for a URL that cannot be opened and for a database that a newer release has migrated.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, url: str, *, clock: Clock = utc_now) -> None:
         self.url = url
         self._clock = clock
         try:
@@ -69,7 +64,7 @@ class Database:
 
     def now(self) -> str:
         """Return the time as it is stored: UTC, ISO 8601, milliseconds."""
-        return self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
+        return utc_text(self._clock())
 
     def close(self) -> None:
         """Close the connections that are kept open."""

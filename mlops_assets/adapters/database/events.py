@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from sqlalchemy import exc
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.event_rows import LineRows, Row, event_of, head_of, known_rows, row_of, unreadable
 from mlops_assets.adapters.database.tables import events
+from mlops_assets.core.clock import utc_text
 from mlops_assets.core.errors import Busy, Unavailable
 from mlops_assets.core.events import Event, Kind, Receipt, Scanned, StoredEvent, identified
 
@@ -87,15 +88,15 @@ class SqlEvents:
         if kind is not None:
             query = query.where(events.c.kind == kind)
         if since is not None:
-            query = query.where(events.c.received_at >= _text(since))
+            query = query.where(events.c.received_at >= utc_text(since))
         if until is not None:
-            query = query.where(events.c.received_at < _text(until))
+            query = query.where(events.c.received_at < utc_text(until))
         with self._database.read() as connection:
             return [_stored(row) for row in connection.execute(query.order_by(events.c.sequence).limit(limit))]
 
     def scan(self, line: str, *, after: int = 0, since: datetime | None = None, limit: int = 1000) -> list[Scanned]:
         """Return the next `limit` events after a sequence, received since a time, their fields not checked again."""
-        asked = {"line": line, "after": after, "since": "" if since is None else _text(since), "most": limit}
+        asked = {"line": line, "after": after, "since": "" if since is None else utc_text(since), "most": limit}
         with self._database.read() as connection:
             rows = connection.execute(SCAN, asked).all()
         return [Scanned(at, name, kind, time, _fields(line, at, body)) for at, name, kind, time, body in rows]
@@ -118,7 +119,7 @@ class SqlEvents:
 
     def forget_before(self, line: str, time: datetime) -> int:
         """Delete the events received before a time, in steps; return how many. Their ids may be used again."""
-        old = sa.select(events.c.sequence).where(events.c.line == line, events.c.received_at < _text(time))
+        old = sa.select(events.c.sequence).where(events.c.line == line, events.c.received_at < utc_text(time))
         forgotten = 0
         while True:
             with self._database.read() as connection:
@@ -229,7 +230,3 @@ def _not_stored(error: Exception) -> Exception:
         f"Events could not be stored: {str(error).partition(chr(10))[0]}.",
         "None was acknowledged. Free some disk, or see to the database; then send them again with the same ids.",
     )
-
-
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds")

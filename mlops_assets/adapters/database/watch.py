@@ -9,9 +9,9 @@ from pydantic import JsonValue
 
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.tables import gateways, health, watches
+from mlops_assets.core.clock import utc, utc_text
 from mlops_assets.core.digests import canonical_json
 from mlops_assets.core.errors import Stale
-from mlops_assets.core.events import utc
 from mlops_assets.core.serving import Beat, HealthSample
 
 
@@ -48,7 +48,7 @@ class SqlWatch:
 
     def history(self, line: str, since: datetime) -> list[HealthSample]:
         """Return the samples of a line since a time, oldest first."""
-        query = sa.select(health.c.body).where(health.c.line == line, health.c.at >= utc(since.isoformat()))
+        query = sa.select(health.c.body).where(health.c.line == line, health.c.at >= utc_text(since))
         with self._database.read() as connection:
             found = connection.scalars(query.order_by(health.c.at, health.c.version))
             return [HealthSample.parse(body) for body in found]
@@ -56,7 +56,7 @@ class SqlWatch:
     def forget_before(self, line: str, time: datetime) -> int:
         """Delete the samples before a time; return how many."""
         with self._database.write() as connection:
-            gone = connection.execute(health.delete().where(health.c.line == line, health.c.at < utc(time.isoformat())))
+            gone = connection.execute(health.delete().where(health.c.line == line, health.c.at < utc_text(time)))
             return gone.rowcount
 
     def beat(self, beat: Beat) -> None:
@@ -69,6 +69,6 @@ class SqlWatch:
 
     def gateways(self, since: datetime) -> builtins.list[Beat]:
         """Return what every gateway that has said something since a time said last."""
-        query = sa.select(gateways.c.body).where(gateways.c.at >= utc(since.isoformat())).order_by(gateways.c.gateway)
+        query = sa.select(gateways.c.body).where(gateways.c.at >= utc_text(since)).order_by(gateways.c.gateway)
         with self._database.read() as connection:
             return [Beat.parse(body) for body in connection.scalars(query)]

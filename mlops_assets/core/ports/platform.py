@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlops_assets.core.clock import Clock
 from mlops_assets.core.family import Family
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.accountability import Ledger, Reviews
@@ -18,8 +19,9 @@ from mlops_assets.core.ports.traffic import Events, Keys, Watch
 
 @dataclass(frozen=True)
 class Platform:
-    """Every port, filled; the one argument that verbs share."""
+    """Every port, filled, and the clock that all share; the one argument of every verb."""
 
+    clock: Clock
     home: Path
     root: Path
     store: ArtifactStore

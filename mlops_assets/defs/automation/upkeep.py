@@ -1,7 +1,5 @@
 """What a power loss or an absent server left undone is finished here, every half minute, and people are reminded."""
 
-from datetime import UTC, datetime
-
 import dagster as dg
 
 from mlops_assets.components import launches
@@ -28,8 +26,8 @@ def upkeep(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platf
     release.reconcile(platform)
     for problem in auditing.report_broken_ledger(platform):
         context.log.error(f"{problem} {auditing.RESTORE}")
-    told = remind(platform, datetime.now(UTC))
-    forgotten = collecting.retention(platform, datetime.now(UTC)) + watching.forget(platform, datetime.now(UTC))
+    told = remind(platform, platform.clock())
+    forgotten = collecting.retention(platform, platform.clock()) + watching.forget(platform, platform.clock())
     kept = retention.retention(platform)
     alerts, calls = platform.alerts.deliver(), platform.tracker.reconcile()
     return dg.SkipReason(

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -47,7 +47,7 @@ def collect(
     What is answered 'stored' would survive a power cut. Busy and Unavailable as `Events.append` raises them: nothing
     was acknowledged then.
     """
-    prepared = prepare(line, events, kind=kind, now=datetime.now(UTC))
+    prepared = prepare(line, events, kind=kind, now=platform.clock())
     stored = platform.events.append(line.line, prepared.events, sent_by=sent_by) if prepared.events else ()
     return prepared.answers(stored)
 
@@ -92,7 +92,7 @@ def collect_file(
     seen: dict[str, int] = {}
     part: list[tuple[str, Event | Receipt]] = []
     for where, text in lines(path):
-        part.append((where, _read(text, kind, seen)))
+        part.append((where, _read(text, kind, platform.clock(), seen)))
         if len(part) == TOGETHER:
             yield from _store(platform, line, part, sent_by)
             report(len(part))
@@ -111,11 +111,11 @@ def retention(platform: Platform, now: datetime) -> int:
     return forgotten
 
 
-def _read(text: str | Broken, kind: Kind | None, seen: dict[str, int]) -> Event | Receipt:
+def _read(text: str | Broken, kind: Kind | None, now: datetime, seen: dict[str, int]) -> Event | Receipt:
     if isinstance(text, Broken):
         return Receipt(status="invalid", problem=text.detail)
     try:
-        event = parse_event(text, kind=kind, now=datetime.now(UTC))
+        event = parse_event(text, kind=kind, now=now)
     except ValueError as error:
         return Receipt(status="invalid", problem=str(error))
     if event.event_id is not None:

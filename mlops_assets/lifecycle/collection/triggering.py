@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from mlops_assets.core.clock import utc_text
 from mlops_assets.core.events import Kind, Prediction
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.intake import Batch
@@ -95,7 +96,7 @@ def why(platform: Platform, line: Line, now: datetime) -> Why:
     start = _starts(conditions)
     return Why(
         line=line.line,
-        at=now.isoformat(timespec="milliseconds"),
+        at=utc_text(now),
         start=start,
         sentence=_sentence(line, conditions, start),
         conditions=conditions,
@@ -103,8 +104,8 @@ def why(platform: Platform, line: Line, now: datetime) -> Why:
         examples=len(found.examples),
         left_out=dict(found.left_out),
         after=found.after,
-        last_training=None if last is None else last.isoformat(timespec="milliseconds"),
-        next_at=None if next_at is None or next_at <= now else next_at.isoformat(timespec="milliseconds"),
+        last_training=None if last is None else utc_text(last),
+        next_at=None if next_at is None or next_at <= now else utc_text(next_at),
     )
 
 

@@ -1,7 +1,6 @@
 """How a version begins to serve: the pointer's roles and rollout, by strategy."""
 
-from datetime import UTC, datetime
-
+from mlops_assets.core.clock import utc_text
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer, Role, Version
@@ -22,7 +21,7 @@ def begin(
     back_up(platform, line, pointer)
     if "production" not in pointer.roles or strategy == "replace":
         return replaced(pointer, version.version), None
-    canary, at = strategy == "canary", now_text()
+    canary, at = strategy == "canary", utc_text(platform.clock())
     rollout = Rollout(
         strategy=strategy,
         version=version.version,
@@ -42,8 +41,3 @@ def replaced(pointer: Pointer, version: int) -> dict[Role, int]:
     if "production" in pointer.roles:
         roles["previous"] = pointer.roles["production"]
     return roles
-
-
-def now_text() -> str:
-    """Return this moment as records have it: UTC, ISO 8601, milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

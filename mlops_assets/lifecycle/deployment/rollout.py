@@ -22,11 +22,12 @@ back and retire; the judge of a canary (`watching`) advances, promotes, holds an
 version that every gateway has loaded, and takes back one that a gateway cannot load.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import JsonValue
 
+from mlops_assets.core.clock import utc_text
 from mlops_assets.core.errors import Refused, Stale
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.accountability import LedgerEntry
@@ -34,7 +35,7 @@ from mlops_assets.core.ports.mirrors import Alert
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.core.serving import Rollout, Strategy
-from mlops_assets.lifecycle.deployment.beginning import ROLES, begin, now_text, replaced
+from mlops_assets.lifecycle.deployment.beginning import ROLES, begin, replaced
 from mlops_assets.lifecycle.deployment.guarding import (
     back_up,
     require_deployable,
@@ -103,7 +104,8 @@ def advance(platform: Platform, line: Line, *, actor: str, reason: str, revision
             )
         # A step counts upwards only: shares of a line's YAML that was changed meanwhile never take users away.
         share = max(steps[step], rollout.share)
-        further = rollout.model_copy(update={"step": step, "share": share, "stepped_at": now_text(), "held": ""})
+        at = utc_text(platform.clock())
+        further = rollout.model_copy(update={"step": step, "share": share, "stepped_at": at, "held": ""})
         return _step(platform, line, "advance", now.pointer, further, actor, {"reason": reason})
 
 
@@ -237,7 +239,7 @@ def retire(platform: Platform, line: Line, version: int, *, actor: str, reason: 
         return platform.versions.retire(line.line, version)
 
 
-def settle(platform: Platform, line: Line, now: datetime | None = None) -> Pointer:
+def settle(platform: Platform, line: Line) -> Pointer:
     """Do what follows of the gateways' word alone: switch to green once all have it, take back what one cannot load.
 
     At once where no gateway has said anything for half a minute. Called on every look and by upkeep; idempotent.
@@ -246,14 +248,14 @@ def settle(platform: Platform, line: Line, now: datetime | None = None) -> Point
     if pointer.rollout is None:
         return pointer
     try:
-        return _settled(platform, line, pointer, pointer.rollout, now or datetime.now(UTC))
+        return _settled(platform, line, pointer, pointer.rollout)
     except Stale:  # somebody moved the line meanwhile: the next look sees where it stands
         return platform.versions.pointer(line.line)
 
 
-def _settled(platform: Platform, line: Line, pointer: Pointer, rollout: Rollout, now: datetime) -> Pointer:
+def _settled(platform: Platform, line: Line, pointer: Pointer, rollout: Rollout) -> Pointer:
     warm(platform, line, pointer)
-    beats = platform.watch.gateways(now - ALIVE)
+    beats = platform.watch.gateways(platform.clock() - ALIVE)
     states = {
         beat.gateway: next((each for each in beat.lines.get(line.line, ()) if each.version == rollout.version), None)
         for beat in beats

@@ -1,9 +1,9 @@
 """Samples of a line's health, of each version that answers, at the interval that the line asks for."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from mlops_assets.core.events import utc
+from mlops_assets.core.clock import utc, utc_text
 from mlops_assets.core.health import Gateways, assess
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.mirrors import Alert
@@ -77,7 +77,7 @@ def _assessed(line: Line, watched: Watched, version: int, now: datetime, gateway
     return assess(
         line.line,
         version,
-        at=now.astimezone(UTC).isoformat(timespec="milliseconds"),
+        at=utc_text(now),
         window_seconds=line.monitoring.window_minutes * 60,
         counts=watched.counts.get(version, ()),
         gateways=gateways.model_copy(update={"shed": max(0, more)}),
@@ -89,7 +89,7 @@ def _assessed(line: Line, watched: Watched, version: int, now: datetime, gateway
 def _gateways(platform: Platform, line: Line, version: int, now: datetime) -> Gateways:
     """Return what live gateways say of a version; one that is loading it says nothing yet."""
     heard = platform.watch.gateways(now - timedelta(minutes=line.monitoring.window_minutes))
-    alive = utc((now - timedelta(seconds=GATEWAY_SECONDS)).isoformat())
+    alive = utc_text(now - timedelta(seconds=GATEWAY_SECONDS))
     beats = [beat for beat in heard if utc(beat.at) >= alive]
     mine = [each for beat in beats for each in beat.lines.get(line.line, ()) if each.version == version]
     told_ = [each for each in mine if each.state != "loading"]

@@ -3,13 +3,14 @@
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import Field
 
 from mlops_assets.core import canary
 from mlops_assets.core.canary import Seen, Signal, StepSeen, Trial
-from mlops_assets.core.events import Scanned, utc
+from mlops_assets.core.clock import utc, utc_text
+from mlops_assets.core.events import Scanned
 from mlops_assets.core.health import Counts, summed
 from mlops_assets.core.latencies import bin_of
 from mlops_assets.core.records.base import Record
@@ -266,7 +267,7 @@ def drawn(chart: tuple[Point, ...], point: Point) -> tuple[Point, ...]:
 def point(trial: Trial, at: datetime) -> Point:
     """Return the evidence as it stands."""
     return Point(
-        at=at.astimezone(UTC).isoformat(timespec="milliseconds"),
+        at=utc_text(at),
         share=trial.steps[-1].share,
         requests=trial.total("canary").requests,
         log10_e={signal: round(canary.log10_e(trial, signal), 4) for signal in canary.ALPHA},

@@ -7,11 +7,12 @@ is stored at the next look. What follows is in `acting`.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from mlops_assets.core import canary
+from mlops_assets.core.clock import utc, utc_text
 from mlops_assets.core.errors import Stale
-from mlops_assets.core.events import Prediction, Scanned, utc
+from mlops_assets.core.events import Prediction, Scanned
 from mlops_assets.core.health import over_limits
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
@@ -61,7 +62,7 @@ def state(platform: Platform, line: Line) -> WatchState:
 
 def look(platform: Platform, line: Line, now: datetime) -> Looked:
     """Look at a line once, at `now` (aware); the same events are counted once, however many look."""
-    pointer = rollouts.settle(platform, line, now)
+    pointer = rollouts.settle(platform, line)
     revision, before = _read(platform, line)
     events, cursor = _events(platform, line, before, pointer.rollout, now)
     watched = _followed(platform, line, before, pointer, now)
@@ -71,7 +72,7 @@ def look(platform: Platform, line: Line, now: datetime) -> Looked:
     if "production" in pointer.roles and due(watched, line, now):
         watched, samples = sampled(platform, line, watched, pointer, now)
     if watched != before or cursor != before.shown.cursor:
-        shown = watched.shown.model_copy(update={"looked_at": _text(now), "cursor": cursor})
+        shown = watched.shown.model_copy(update={"looked_at": utc_text(now), "cursor": cursor})
         watched = watched.model_copy(update={"shown": shown})
         try:
             platform.watch.store(line.line, revision, watched.model_dump(mode="json"))
@@ -185,7 +186,7 @@ def _counted(
             update={
                 "trial": canary.step(watched.trial, rollout.share),
                 "shares": (*watched.shares, (stepped, rollout.share)),
-                "counting": _text(settled),
+                "counting": utc_text(settled),
             }
         )
     if watched.counting is None:
@@ -233,7 +234,3 @@ def _judged(line: Line, watched: Watched, rollout: Rollout | None, now: datetime
         judged = known  # only minutes went by
     running = running.model_copy(update={"judged": judged, "steps": watched.trial.steps, "chart": chart})
     return watched.model_copy(update={"shown": watched.shown.model_copy(update={"rollout": running})})
-
-
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds")

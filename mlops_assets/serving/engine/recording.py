@@ -9,7 +9,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import NamedTuple
 
@@ -161,7 +160,7 @@ class Recorder:
         if not isinstance(seen.input, Blob):
             return seen.input
         try:
-            return keep(self._platform, seen.line.line, seen.event_id, seen.input.data, datetime.now(UTC))
+            return keep(self._platform, seen.line.line, seen.event_id, seen.input.data, self._platform.clock())
         except OSError as error:
             log.warning("The file of a prediction of %s was not kept: %s", seen.line.line, error)
             return None

@@ -1,6 +1,6 @@
 """A line beside its challenger, for machines."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -26,5 +26,5 @@ def compare(
     chosen = next((each for each in platform.lines() if each.line == line), None)
     if chosen is None:
         raise NotFound(f"There is no line '{line}'.", "GET /v1/lines lists them.")
-    now = datetime.now(UTC)
+    now = platform.clock()
     return contrast(platform, chosen, since=now - timedelta(days=days), until=now)

@@ -1,7 +1,7 @@
 """`/pipeline/health` (source 004) and a line's rollout as its judge sees it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Annotated
 
@@ -93,7 +93,7 @@ class Summary(BaseModel):
 @router.get("/pipeline/health")
 def health(request: Request, caller: Viewer, line: str | None = None) -> Health:
     """Return the health of every line now, or of one; INCONCLUSIVE where too little was asked to say."""
-    platform, now = platform_of(request), datetime.now(UTC)
+    platform, now = platform_of(request), platform_of(request).clock()
     samples = [each for chosen in _lines(request, line) for each in watching.healths(platform, chosen, now)]
     versions = tuple(_version(each) for each in samples)
     serving = versions[0] if line is not None and versions else None
@@ -114,7 +114,7 @@ def health(request: Request, caller: Viewer, line: str | None = None) -> Health:
 @router.get("/pipeline/health/summary")
 def summary(request: Request, caller: Viewer, line: str | None = None) -> Summary:
     """Return each line's health over the last day."""
-    platform, now = platform_of(request), datetime.now(UTC)
+    platform, now = platform_of(request), platform_of(request).clock()
     lines = {each.line: _summary(platform, each, now) for each in _lines(request, line)}
     return Summary(status=_worst([each.status for each in lines.values()]), hours=SUMMARY_HOURS, lines=lines)
 
@@ -122,7 +122,7 @@ def summary(request: Request, caller: Viewer, line: str | None = None) -> Summar
 @router.get("/pipeline/health/history")
 def history(request: Request, caller: Viewer, hours: Hours = 24, line: str | None = None) -> list[HealthSample]:
     """Return the samples of the last hours, oldest first, of every line or of one."""
-    platform, since = platform_of(request), datetime.now(UTC) - timedelta(hours=hours)
+    platform, since = platform_of(request), platform_of(request).clock() - timedelta(hours=hours)
     found = [each for chosen in _lines(request, line) for each in platform.watch.history(chosen.line, since)]
     return sorted(found, key=lambda sample: sample.at)
 

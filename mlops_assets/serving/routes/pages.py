@@ -1,7 +1,6 @@
 """The pages a person uses: lines, one line, its versions and how to move them."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
@@ -32,7 +31,7 @@ FORMS: dict[Verb, type[Wish]] = {
 @router.get("/")
 def lines(request: Request, caller: Viewer) -> Response:
     """Every line: what serves, what is on its way, how well it does, what happened lately."""
-    return page(request, "overview.html.j2", view=overview(platform_of(request), datetime.now(UTC)))
+    return page(request, "overview.html.j2", view=overview(platform_of(request), platform_of(request).clock()))
 
 
 @router.get("/static/{name}")
@@ -48,7 +47,7 @@ def static(name: str, caller: Viewer) -> Response:
 @router.get("/lines/{line}")
 def line(request: Request, line: str, caller: Viewer) -> Response:
     """One line: traffic, rollout, health over time, batches."""
-    shown = line_page(platform_of(request), line_of(request, line), datetime.now(UTC))
+    shown = line_page(platform_of(request), line_of(request, line), platform_of(request).clock())
     return page(request, "line.html.j2", page=shown, view=shown.view)
 
 
@@ -65,7 +64,7 @@ def decision(request: Request, line: str, batch_id: str, caller: Viewer) -> Resp
 @router.get("/lines/{line}/versions")
 def versions(request: Request, line: str, caller: Viewer) -> Response:
     """What a line served, serves, and can be brought back to."""
-    shown = versions_page(platform_of(request), line_of(request, line), datetime.now(UTC))
+    shown = versions_page(platform_of(request), line_of(request, line), platform_of(request).clock())
     return page(request, "versions.html.j2", page=shown, view=shown.view, roles=ROLES)
 
 
@@ -73,7 +72,7 @@ def _confirmation(verb: Verb) -> Callable[..., Response]:
     def ask(
         request: Request, line: str, caller: Annotated[Caller, requires(ROLES[verb])], version: int | None = None
     ) -> Response:
-        asked = confirmation(platform_of(request), line_of(request, line), verb, version, datetime.now(UTC))
+        asked = confirmation(platform_of(request), line_of(request, line), verb, version, platform_of(request).clock())
         return page(request, "confirm.html.j2", asked=asked, view=asked.view)
 
     return ask

@@ -1,6 +1,5 @@
 """004's `/pipeline/start`, `/pipeline/stop` and `/pipeline/train`, and why a line trains or does not."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -80,7 +79,7 @@ def train(
     """Make a batch of what was collected and launch its training; 409 says why nothing could be started."""
     platform = platform_of(request)
     lines = _meant(platform, model_type)
-    now = datetime.now(UTC)
+    now = platform.clock()
     done = [(line, launching.launch_training(platform, line, now, actor=caller.name, force=force)) for line in lines]
     if all(each.batch is None for _, each in done):
         raise Refused(
@@ -92,7 +91,7 @@ def train(
 @router.get("/v1/lines/{line}/why")
 def why(request: Request, line: str, caller: Annotated[Caller, requires("viewer")]) -> Explained:
     """Return why the line trains on what was collected now, or does not, and what does not run."""
-    platform, chosen, now = platform_of(request), line_of(request, line), datetime.now(UTC)
+    platform, chosen, now = platform_of(request), line_of(request, line), platform_of(request).clock()
     found = triggering.why(platform, chosen, now)
     return Explained(**found.model_dump(), running=troubleshoot(platform, chosen, now))
 

@@ -1,6 +1,5 @@
 """`/v1/reviews`: the questions that wait for a person, for machines."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -17,7 +16,7 @@ Viewer = Annotated[Caller, requires("viewer")]
 @router.get("")
 def waiting(request: Request, caller: Viewer, line: str | None = None, closed: bool = False) -> list[dict[str, Any]]:
     """Return the questions that wait, oldest first; with `closed`, those that were settled, too."""
-    platform, now = platform_of(request), datetime.now(UTC)
+    platform, now = platform_of(request), platform_of(request).clock()
     return [document(platform, each, now) for each in questions(platform, line, open_only=not closed)]
 
 
@@ -25,7 +24,7 @@ def waiting(request: Request, caller: Viewer, line: str | None = None, closed: b
 def show(request: Request, decision_id: str, caller: Viewer) -> dict[str, Any]:
     """Return one question: what would have to be true to approve, and what became of it."""
     platform = platform_of(request)
-    return document(platform, question(platform, platform.reviews.get(decision_id)), datetime.now(UTC))
+    return document(platform, question(platform, platform.reviews.get(decision_id)), platform.clock())
 
 
 @router.post("/{decision_id}")

@@ -1,7 +1,7 @@
 """`GET /pipeline/status` (source 004): lines, versions, rollouts, queues, events and sensors, as they are now."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -58,7 +58,7 @@ def status(request: Request, caller: Annotated[Caller, requires("viewer")], line
         for each, sensors, problem in _sensors(platform, lines)
     }
     running = [each.running for each in found.values()]
-    now = datetime.now(UTC)
+    now = platform.clock()
     return Status(
         at=now.isoformat(timespec="milliseconds"),
         running=None if None in running else all(running),
