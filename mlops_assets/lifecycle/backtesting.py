@@ -22,9 +22,10 @@ from mlops_assets.core.records.base import Check, Record
 from mlops_assets.core.records.data import Item, Origin, ValidatedData
 from mlops_assets.core.records.decision import Decision, Evidence, Verdict
 from mlops_assets.core.statistics import Scores, compare_all
+from mlops_assets.lifecycle.decide.promoting import SEALED, SEEDS
 from mlops_assets.lifecycle.decide.recorded import analyst_reply, stored_policy
 from mlops_assets.lifecycle.decide.replaying import recorded_decisions
-from mlops_assets.lifecycle.decide.rules import SEALED, SEEDS, verdict
+from mlops_assets.lifecycle.decide.rules import verdict
 from mlops_assets.lifecycle.evaluation import comparing
 from mlops_assets.lifecycle.evaluation.predictions import predict
 from mlops_assets.lifecycle.evaluation.rescoring import rescored

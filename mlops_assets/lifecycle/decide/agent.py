@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from langgraph.types import StateSnapshot
 
 MOST_STEPS = 1_000  # the policy's budget ends the cycle, not the graph
+LEAST_SECONDS = 0.1  # for a second question to a language model that took all its time for the first
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,16 @@ def run(
 def _hands(platform: Platform, line: Line) -> Hands:
     from mlops_assets.lifecycle.decide.tools import Shop  # it trains, and training rests on release, on decisions
 
+    spent = 0.0
+
     def ask(purpose: Literal["verdict", "wording"], prompt: str) -> Exchange:
-        assert line.policy.analyst is not None
-        return platform.analyst.ask(line.policy.analyst, purpose, prompt)
+        nonlocal spent
+        settings = line.policy.analyst
+        assert settings is not None
+        left = max(settings.timeout_seconds - spent, LEAST_SECONDS)
+        exchange = platform.analyst.ask(settings.model_copy(update={"timeout_seconds": left}), purpose, prompt)
+        spent += exchange.seconds
+        return exchange
 
     return Hands(buy=Shop(platform, line).buy, ask=ask)
 

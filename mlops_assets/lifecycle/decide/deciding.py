@@ -15,7 +15,8 @@ from mlops_assets.lifecycle.decide.binding import entry_body
 from mlops_assets.lifecycle.decide.evidence import gather, gathered
 from mlops_assets.lifecycle.decide.failing import alert_text
 from mlops_assets.lifecycle.decide.page import decision_page
-from mlops_assets.lifecycle.decide.rules import Ruling, verdict
+from mlops_assets.lifecycle.decide.rules import verdict
+from mlops_assets.lifecycle.decide.ruling import Ruling
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import ended, hold, hold_decision, production
 

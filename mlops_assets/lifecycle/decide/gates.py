@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.records.base import Check
 from mlops_assets.core.records.decision import Evidence
-from mlops_assets.core.records.evaluation import Comparison, SetKind
+from mlops_assets.core.records.evaluation import Comparison, SetKind, SetResult
 
 OTHER_SUITES: tuple[SetKind, ...] = ("benchmark", "edge")
 SUITES: tuple[SetKind, ...] = ("critical", *OTHER_SUITES)
@@ -42,6 +42,11 @@ def measured(evidence: Evidence, metric: str, set_name: str, slice_id: str | Non
 def sets_of(evidence: Evidence, *kinds: SetKind) -> list[str]:
     """Return the names of the evaluated sets of some kinds."""
     return [each.name for each in evidence.sets if each.kind in kinds]
+
+
+def opened_set(evidence: Evidence) -> SetResult | None:
+    """Return the sealed set of this line, if it was opened."""
+    return next((each for each in evidence.sets if each.kind == "sealed" and each.dataset == evidence.sealed), None)
 
 
 def suites(evidence: Evidence, policy: Policy, *kinds: SetKind) -> Iterator[Check]:

@@ -15,7 +15,7 @@ from mlops_assets.core.policy import Policy
 from mlops_assets.core.records.decision import AnalystReply, Evidence, Exchange, FailureAnalysis, ReviewAnswer
 from mlops_assets.core.records.purchases import Tool
 from mlops_assets.lifecycle.decide import gates as gate_rules
-from mlops_assets.lifecycle.decide import planning, prompting, rules
+from mlops_assets.lifecycle.decide import planning, prompting, rewording, rules
 from mlops_assets.lifecycle.decide.failing import analyse
 from mlops_assets.lifecycle.decide.ruling import Ruling
 from mlops_assets.lifecycle.decide.state import State
@@ -140,10 +140,10 @@ def explain(state: State, hands: Hands) -> State:
     if policy.analyst and policy.analyst.words_alerts and reached:
         said = next(iter(_asked(state, "wording")), None)
         if said is None:
-            prompt, names = prompting.wording_prompt(analysis.paragraph, evidence)
+            prompt, names = rewording.wording_prompt(analysis.paragraph, evidence)
             said = hands.ask("wording", prompt).model_copy(update={"names": names})
             asked = [said.model_dump(mode="json")]
-        reworded = prompting.reworded(analysis.paragraph, said)
+        reworded = rewording.reworded(analysis.paragraph, said)
         if reworded is not None:
             analysis = analysis.model_copy(update={"paragraph": reworded, "worded_by": said.model})
     return {

@@ -12,7 +12,7 @@ from mlops_assets.core.records.decision import Evidence
 from mlops_assets.core.records.purchases import Tool
 from mlops_assets.lifecycle.decide.gates import sets_of
 from mlops_assets.lifecycle.decide.hearing import granted
-from mlops_assets.lifecycle.decide.rules import AUTOMATIC, SEALED, SEEDS
+from mlops_assets.lifecycle.decide.promoting import AUTOMATIC, SEALED, SEEDS
 from mlops_assets.lifecycle.decide.ruling import GAIN, Ruling
 
 WHY: dict[Tool, str] = {

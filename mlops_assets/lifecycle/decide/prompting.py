@@ -1,7 +1,6 @@
-"""What a language model is asked about a decision, and what may become of its words.
+"""What a language model is asked about a decision.
 
-A prompt holds numbers, ids and the operator's own goal: no text that came with data (see `pseudonyms`). What is said
-of a decision may be reworded by a model as long as every number, id and direction stays where it was.
+A prompt holds numbers, ids and the operator's own goal: no text that came with data (see `pseudonyms`).
 """
 
 import re
@@ -9,10 +8,10 @@ from collections.abc import Iterable, Iterator
 
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.records.base import Check
-from mlops_assets.core.records.decision import Evidence, Exchange
+from mlops_assets.core.records.decision import Evidence
 from mlops_assets.core.records.evaluation import Comparison
 from mlops_assets.lifecycle.decide.gates import sets_of
-from mlops_assets.lifecycle.decide.pseudonyms import STANDARD_METRICS, Pseudonyms, plain, shown
+from mlops_assets.lifecycle.decide.pseudonyms import STANDARD_METRICS, Pseudonyms, plain
 from mlops_assets.lifecycle.decide.ruling import GAIN, JUDGEABLE, NOT_WORSE, PROMOTABLE, Ruling
 
 TASK = """A model was retrained. A rule has compared it with the model in production; you are the analyst who looks at
@@ -29,13 +28,6 @@ TRADE = ", except within the trade-offs that the policy leaves to you"
 FORM = """Answer with one JSON object and nothing else:
 {"recommendation": "APPROVE" or "HUMAN_REVIEW" or "REJECT", "reason": "at most 600 characters, naming the numbers that
 decided", "concerns": ["at most 3, of at most 200 characters each"]}"""
-REWORD = """Reword this message to the people who run a model, so that it reads well: plain sentences, one paragraph,
-about as long as it is. Change no fact. Keep every number, date, version and id (such as S1 or C2) exactly as it is
-written and in the same order, spell no number out, and add none. Keep every word such as better, worse, gain, loss,
-approved or rejected. Use no markup and no address. Answer with the paragraph alone.
-
-{paragraph}"""
-
 # The words that names of checks are made of: what is not one of them, an id or a standard metric, is left out.
 CHECK_WORDS = re.compile(
     r"(?i:a|agreement|and|as|automatic|bound|budget|clusters|contributors|critical|data|degradation|degraded|deployment|"
@@ -44,17 +36,6 @@ CHECK_WORDS = re.compile(
     r"seeds|serving|set|share|significance|size|slice|slices|spread|step|suite|the|training|version|worse)"
 )
 MOST = {"sets": 14, "metrics": 32, "slices": 20, "scan": 8, "pairs": 10, "checks": 32, "few": 8, "labels": 16}
-
-ADDED = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,;:'\"()?!-—%"
-DIRECTIONS = re.compile(
-    r"(better|worse|improv|degrad|gain|gr[eo]w|fell|fall|rose|rise|drop|los[ts]|lose|harm|more|less|fewer|least|most|"
-    r"above|below|exceed|reach|approve|reject|review|no|not|never|none|nothing|without|cannot)[a-z]*|\w+n't|"
-    r"zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(thir|four|fif|six|seven|eigh|nine)teen|(twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|thousands?|millions?|"
-    r"half|halve[sd]?|thirds?|quarters?|once|twice|thrice|doubl\w+|tripl\w+|dozens?|percent",
-    re.IGNORECASE,
-)
-ADDRESS = re.compile(r"://|www\.|\w\.[A-Za-z]{2,}")
-EDGES = ".,;:'\"()?!—“”‘’"
 
 
 def verdict_prompt(evidence: Evidence, policy: Policy, ruling: Ruling) -> tuple[str, dict[str, str]]:
@@ -85,37 +66,6 @@ def verdict_prompt(evidence: Evidence, policy: Policy, ruling: Ruling) -> tuple[
 def names(evidence: Evidence, ruling: Ruling) -> dict[str, str]:
     """Return what the ids of a prompt about this ruling stand for."""
     return {**Pseudonyms(evidence).names, **{id: check.name for id, check in _checks(ruling)}}
-
-
-def wording_prompt(paragraph: str, evidence: Evidence) -> tuple[str, dict[str, str]]:
-    """Return what a model is asked to word anew, with ids in place of names, and what the ids stand for."""
-    hidden, stands = Pseudonyms(evidence).hide(paragraph)
-    return REWORD.format(paragraph=hidden), stands
-
-
-def reworded(paragraph: str, exchange: Exchange) -> str | None:
-    """Return the paragraph in the model's words, or None if it changed more than words: then the original stands.
-
-    Numbers, ids, dates and versions, and the words that say in which direction something went, have to be the same in
-    the same order: '0.90 instead of 0.91' must not become '0.91 instead of 0.90'.
-    """
-    if exchange.purpose != "wording" or exchange.failure or exchange.answer is None:
-        return None
-    given = exchange.prompt.removeprefix(REWORD.format(paragraph=""))
-    if shown(given, exchange.names) != plain(paragraph):
-        return None
-    answer = " ".join(exchange.answer.strip().strip('"').split())
-    if not len(given) / 3 <= len(answer) <= 2 * len(given) or set(answer) - set(ADDED) - set(given):
-        return None
-    if _facts(answer) != _facts(given) or ADDRESS.findall(answer) != ADDRESS.findall(given):
-        return None
-    return shown(answer, exchange.names)
-
-
-def _facts(text: str) -> list[str]:
-    """Return the words of a text that may not change: whatever has a digit in it, and directions."""
-    words = (word.strip(EDGES) for word in re.sub(r"(\d) %", r"\1%", text).split())
-    return [word.lower() for word in words if re.search(r"[\d%]", word) or DIRECTIONS.fullmatch(word)]
 
 
 def _policy(policy: Policy, ids: Pseudonyms) -> Iterator[str]:

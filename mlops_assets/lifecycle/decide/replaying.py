@@ -13,7 +13,6 @@ from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records.base import Record
 from mlops_assets.core.records.decision import Decision, Evidence, FailureAnalysis, Verdict
 from mlops_assets.lifecycle.decide.failing import analyse
-from mlops_assets.lifecycle.decide.prompting import reworded
 from mlops_assets.lifecycle.decide.recorded import (
     analyst_reply,
     digest_as_written,
@@ -22,6 +21,7 @@ from mlops_assets.lifecycle.decide.recorded import (
     rules_code,
     stored_policy,
 )
+from mlops_assets.lifecycle.decide.rewording import reworded
 from mlops_assets.lifecycle.decide.rules import verdict
 from mlops_assets.lifecycle.decide.ruling import Ruling
 from mlops_assets.lifecycle.evaluation.rescoring import rescored

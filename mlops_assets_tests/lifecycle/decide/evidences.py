@@ -4,7 +4,15 @@ from typing import Any, cast
 
 from mlops_assets.core.policy import Margin, Policy, SliceMargin
 from mlops_assets.core.records.decision import Evidence
-from mlops_assets.core.records.evaluation import Comparison, SetKind, SetResult, SystemReport
+from mlops_assets.core.records.evaluation import (
+    Comparison,
+    ContributorReport,
+    Scanned,
+    SetKind,
+    SetResult,
+    SystemReport,
+)
+from mlops_assets.core.records.purchases import SeedGain, TrainingNoise
 
 POLICY = Policy(
     primary=Margin(metric="wer", margin=0.003),
@@ -83,3 +91,17 @@ def with_comparison(base: Evidence, index: int, **changes: Any) -> Evidence:
     changed = list(base.comparisons)
     changed[index] = changed[index].model_copy(update=changes)
     return base.model_copy(update={"comparisons": tuple(changed)})
+
+
+def scanned(name: str, *, harmed: bool) -> Scanned:
+    values = {"set_name": "golden", "slice": name, "metric": "wer", "n": 30, "clusters": 12, "delta": -0.1, "p": 0.001}
+    return Scanned.model_validate({**values, "adjusted": 0.01 if harmed else 0.2, "harmed": harmed})
+
+
+def noise(seeds: int, lower: float | None) -> TrainingNoise:
+    gains = tuple(SeedGain(seed=at, servable="c" * 64, delta=0.04) for at in range(seeds))
+    return TrainingNoise(set_name="golden", metric="wer", seeds=gains, mean=0.04, deviation=0.02, lower=lower)
+
+
+def contributor(name: str, share: float, *, outlier: bool = False) -> ContributorReport:
+    return ContributorReport(contributor=name, items=int(100 * share), share=share, disagreement=0.4, outlier=outlier)

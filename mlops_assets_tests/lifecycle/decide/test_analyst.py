@@ -4,14 +4,15 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from mlops_assets.core.line import Line
 from mlops_assets.core.policy import Analyst
+from mlops_assets.core.ports.language_models import Analyst as AnalystPort
 from mlops_assets.core.ports.platform import Platform
-from mlops_assets.core.records.decision import Decision, Evidence
+from mlops_assets.core.records.decision import Decision, Evidence, Exchange
 from mlops_assets.lifecycle.decide import decide
 from mlops_assets_tests.chat_server import Provider, provider
 from mlops_assets_tests.lifecycle.decide.evaluated import LINE, put_evaluated, serve
@@ -33,13 +34,16 @@ def said(recommendation: str, reason: str = "L1 is close.") -> str:
 
 @pytest.fixture
 def decided(tmp_path: Path, provider: Provider) -> Decided:
-    """Decide on evidence under a policy with an analyst; `settings` are the analyst's."""
+    """Decide on evidence under a policy with an analyst; `settings` are the analyst's, `port` stands for all of it."""
 
-    def made(wanted: Callable[..., Evidence] = evidence, **settings: Any) -> tuple[Platform, Decision]:
+    def made(
+        wanted: Callable[..., Evidence] = evidence, *, port: AnalystPort | None = None, **settings: Any
+    ) -> tuple[Platform, Decision]:
         values = {"model": "openai:m", "base_url": provider.url, **settings}
         policy = LINE.policy.model_copy(update={"analyst": Analyst.model_validate(values)})
         line: Line = LINE.model_copy(update={"policy": policy})
         platform = replace(make_platform(tmp_path, lines=lambda: [line]), code_version=lambda _: "test")
+        platform = platform if port is None else replace(platform, analyst=port)
         serve(platform, "a" * 64)
         found = wanted(policy)
         put_evaluated(platform, found)
@@ -81,6 +85,27 @@ def test_a_provider_that_hangs_is_waited_for_once(provider: Provider, decided: D
     assert [each.purpose for each in decision.exchanges] == ["verdict"]
     assert decision.analysis is not None
     assert decision.analysis.worded_by is None
+
+
+class Slow:
+    """An analyst who takes a share of the time it is given."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self.given: list[float] = []
+
+    def ready(self, settings: Analyst) -> None: ...
+
+    def ask(self, settings: Analyst, purpose: Literal["verdict", "wording"], prompt: str) -> Exchange:
+        self.given.append(settings.timeout_seconds)
+        seconds = settings.timeout_seconds * self.share
+        return Exchange(purpose=purpose, model=settings.model, prompt=prompt, answer="Well.", seconds=seconds)
+
+
+def test_verdict_and_wording_share_one_limit(decided: Decided):
+    analyst = Slow(0.75)
+    decided(lambda policy: evidence(policy, kept=8), port=analyst, timeout_seconds=20, words_alerts=True)
+    assert analyst.given == [20, 5]
 
 
 def test_a_failed_gate_is_not_discussed(provider: Provider, decided: Decided):
