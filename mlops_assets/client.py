@@ -31,6 +31,7 @@ from mlops_assets.core.errors import (
     UsageError,
 )
 from mlops_assets.core.events import new_event_id
+from mlops_assets.core.retry_after import retry_after
 from mlops_assets.wiring.settings import read_settings
 
 ATTEMPTS = 5
@@ -240,12 +241,12 @@ class Pipeline:
                         f"No gateway answers at {self.url}: {str(error) or type(error).__name__}.",
                         "Start one with `mlops serve`, or set MLOPS_GATEWAY_URL.",
                     ) from error
-                _wait(attempt, None)
+                _wait(attempt, {})
                 continue
             again = (safe and response.status_code == 503) or _not_done(response)
             if last or not again:
                 return _result(response)
-            _wait(attempt, response.headers.get("Retry-After"))
+            _wait(attempt, response.headers)
         raise AssertionError("the last attempt returns or raises")
 
 
@@ -290,12 +291,10 @@ def _result(response: httpx.Response) -> Any:
     raise CODES.get(code, ERRORS.get(response.status_code, PlatformError))(message)
 
 
-def _wait(attempt: int, retry_after: str | None) -> None:
+def _wait(attempt: int, headers: Mapping[str, str]) -> None:
     """Wait as long as the server says, else twice as long as the time before."""
-    seconds = FIRST_WAIT_SECONDS * 2**attempt
-    if retry_after is not None and retry_after.isdigit():
-        seconds = float(retry_after)
-    time.sleep(min(seconds, LONGEST_WAIT_SECONDS))
+    named = retry_after(headers)
+    time.sleep(min(FIRST_WAIT_SECONDS * 2**attempt if named is None else named, LONGEST_WAIT_SECONDS))
 
 
 _making = threading.Lock()

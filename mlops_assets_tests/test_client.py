@@ -6,8 +6,11 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -173,6 +176,16 @@ def test_events_are_sent_again_under_the_same_id_and_predictions_only_if_nothing
     assert len(asked) == 1
 
 
+def test_a_wait_that_is_named_as_a_date_is_waited_for() -> None:
+    begun = time.monotonic()
+    with unreliable([429, 200], format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)) as (url, asked):
+        pipeline = Pipeline(PipelineConfig(url=url, key="mlops_x"))
+        assert pipeline.predict("intent", "play something") == {"status": "stored"}
+        pipeline.close()
+    assert len(asked) == 2
+    assert time.monotonic() - begun > 0.9, "not the 0.2 s of a server that names none"
+
+
 def test_it_needs_neither_dagster_nor_mlflow() -> None:
     code = (
         "import sys; import mlops_assets.client as client; client.Pipeline(client.PipelineConfig(key='mlops_x'));"
@@ -190,7 +203,7 @@ def answers(pipeline: Pipeline) -> bool:
 
 
 @contextmanager
-def unreliable(statuses: list[int | None]) -> Iterator[tuple[str, list[bytes]]]:
+def unreliable(statuses: list[int | None], retry_after: str = "0") -> Iterator[tuple[str, list[bytes]]]:
     """A server that answers with each status in turn; None is a connection that ends without an answer."""
     asked: list[bytes] = []
 
@@ -204,7 +217,7 @@ def unreliable(statuses: list[int | None]) -> Iterator[tuple[str, list[bytes]]]:
             busy = {"error": {"code": "busy", "message": "Too much at once.", "request_id": "1"}}
             body = json.dumps({"status": "stored"} if status == 200 else busy).encode()
             self.send_response(status)
-            self.send_header("Retry-After", "0")
+            self.send_header("Retry-After", retry_after)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

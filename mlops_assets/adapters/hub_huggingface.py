@@ -22,6 +22,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from mlops_assets.core.errors import Corrupt, PlatformError, Refused, Unavailable
 from mlops_assets.core.line import Hub
 from mlops_assets.core.ports.mirrors import Publication
+from mlops_assets.core.retry_after import retry_after
 
 TOKEN = "HF_TOKEN"
 CARD = "README.md"
@@ -302,8 +303,7 @@ def _api(token: str, idle_seconds: float) -> Iterator[Any]:
             except httpx2.TransportError as error:
                 raise _Away(f"{asked} ended with {type(error).__name__}") from None
             if response.status_code in RETRIED:
-                seconds = response.headers.get("Retry-After", "")
-                raise _Away(f"{asked} gave {response.status_code}", float(seconds) if seconds.isdigit() else None)
+                raise _Away(f"{asked} gave {response.status_code}", retry_after(response.headers))
             return response
 
     with _client:

@@ -1,5 +1,7 @@
 """Publishing through the real client of huggingface_hub, to a server that answers and fails as the Hub does."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,10 @@ def test_it_waits_as_long_as_the_hub_says(
     hub.fail("/preupload/", 429)
     client.publish(SETTINGS, publication(tmp_path), attempts=6)
     assert slept == [7]
+    hub.headers = {"Retry-After": format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)}
+    hub.fail("/preupload/", 429)
+    client.publish(SETTINGS, publication(tmp_path, 4), attempts=6)
+    assert 20 < slept.pop() <= 50
     hub.headers = {"Retry-After": "3600"}
     hub.fail("/preupload/", 429)
     with pytest.raises(Unavailable):
