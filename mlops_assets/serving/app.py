@@ -94,7 +94,6 @@ def build(
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        responses=openapi.ERRORS,
     )
     for router in routers():
         app.router.routes.extend(router.routes)

@@ -10,7 +10,7 @@ from mlops_assets.serving.door.login import LOG_IN, LOG_OUT
 from mlops_assets.serving.door.routing import RouteTable
 from mlops_assets.serving.door.sessions import COOKIE
 
-ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorDocument, "description": "What went wrong"}}
+SCHEMAS = "#/components/schemas/"
 SCHEMES = {
     "key": {"type": "http", "scheme": "bearer", "description": "A key made by `mlops keys add`"},
     "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "What /login sets in a browser"},
@@ -32,12 +32,15 @@ def describe(app: FastAPI, table: RouteTable) -> None:
 
 def _document(app: FastAPI, table: RouteTable) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-    document.setdefault("components", {})["securitySchemes"] = SCHEMES
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = SCHEMES
     document["security"] = [{name: []} for name in SCHEMES]
+    failed = _failed(components["schemas"])
     for (method, path), role in table.roles().items():
         operation = document["paths"].get(path, {}).get(method.lower())
         if operation is not None:
             operation["x-role"] = role
+            operation["responses"] = {"200": operation["responses"]["200"], "default": failed}
             said = operation.get("description", operation.get("summary", ""))
             operation["description"] = f"{said}\n\nRole: {role}."
     document["paths"][LOG_IN] = {
@@ -58,3 +61,13 @@ def _document(app: FastAPI, table: RouteTable) -> dict[str, Any]:
         }
     }
     return document
+
+
+def _failed(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Put our error in place of FastAPI's, which is never sent, and return the answer that holds it."""
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    made = ErrorDocument.model_json_schema(ref_template=SCHEMAS + "{model}")
+    schemas |= {**made.pop("$defs"), ErrorDocument.__name__: made}
+    schema = {"$ref": SCHEMAS + ErrorDocument.__name__}
+    return {"description": "What went wrong", "content": {"application/json": {"schema": schema}}}

@@ -43,6 +43,26 @@ def test_every_route_is_described_with_its_role(idle_gateway: Gateway) -> None:
     assert "http://" not in json.dumps(document["paths"])
 
 
+def test_every_error_is_described_as_it_comes(idle_gateway: Gateway) -> None:
+    with idle_gateway.client("admin") as client:
+        document = client.get("/openapi.json").json()
+        error = client.post("/v1/lines/topics/deploy", json={}).json()
+    described = {
+        json.dumps(answer["content"])
+        for path, operations in document["paths"].items()
+        for operation in operations.values()
+        for status, answer in operation["responses"].items()
+        if status != "200" and path not in ("/login", "/logout")
+    }
+    (content,) = map(json.loads, described)
+    assert content == {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorDocument"}}}
+    schemas = document["components"]["schemas"]
+    assert schemas["ErrorDocument"]["properties"]["error"] == {"$ref": "#/components/schemas/Problem"}
+    assert schemas["Problem"]["properties"].keys() == error["error"].keys()
+    named = re.findall(r'"\$ref": "#/components/schemas/([^"]+)"', json.dumps(document))
+    assert set(named) == schemas.keys()
+
+
 def test_a_route_without_a_role_cannot_be_served() -> None:
     router = APIRouter()
 
