@@ -3,15 +3,18 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from mlops_assets.core.events import Prediction
 from mlops_assets.lifecycle import keys
+from mlops_assets.lifecycle.deployment import rollout
+from mlops_assets.lifecycle.monitoring.watching import look
+from mlops_assets.serving.pages.rolling import judged
 from mlops_assets_tests.lifecycle.chain import open_light_line, run, submit
 from mlops_assets_tests.platform_fixture import copied
 from mlops_assets_tests.serving.gateway_fixture import Gateway, IdleEngine, gateway_of
@@ -66,14 +69,28 @@ def hired(gateway: Gateway, name: str) -> Gateway:
     return made
 
 
-def answered(gateway: Gateway, version: int, arm: Literal["production", "canary"], failing: int = 0) -> None:
-    """Store 300 answers of a version, each to somebody else, some of them failures."""
+def begin_canary(gateway: Gateway) -> None:
+    """Let version 1 answer a tenth of the users beside version 2, a few wrongly, until its judge has seen some."""
+    platform, line = gateway.platform, gateway.line
+    rollout.deploy(platform, line, 1, strategy="canary", actor="ops", reason="compare")
+    for attempt in Retrying(stop=stop_after_delay(30)):  # what came before its first answer does not count
+        with attempt:
+            answered(gateway, 30, failing=1)
+            look(platform, line, datetime.now(UTC))
+            seen = judged(platform, line, platform.versions.pointer(line.line))
+            assert seen is not None
+            assert seen.canary_requests
+
+
+def answered(gateway: Gateway, canary: int, failing: int = 0) -> None:
+    """Store 300 answers, each to somebody else: some of the canary, of which some failed, the rest of production."""
     given = [
         Prediction(
-            version=version, arm=arm, latency_ms=10 + at % 7, success=at >= failing, user=f"{arm}{at}", label="music"
+            version=1 if at < canary else 2, arm="canary" if at < canary else "production",
+            latency_ms=10 + at % 7, success=at >= failing, user=f"user{at}", label="music",
         )
         for at in range(300)
-    ]
+    ]  # fmt: skip
     gateway.platform.events.append("topics", given)
 
 

@@ -6,6 +6,7 @@ Needs a Chromium: where `CI` is set a missing one fails these tests, elsewhere t
 import contextlib
 import dataclasses
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,16 +16,18 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from tenacity import Retrying, stop_after_delay
 
 from mlops_assets.lifecycle.deployment import rollout
-from mlops_assets.lifecycle.monitoring.watching import look
 from mlops_assets_tests.serving.gateway_fixture import Gateway
-from mlops_assets_tests.serving.lived_in import answered, asked, lived_in, own_gateway
+from mlops_assets_tests.serving.lived_in import asked, begin_canary, lived_in, own_gateway
 
 __all__ = ["lived_in", "own_gateway"]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--host-resolver-rules=MAP gateway.test 127.0.0.1"]  # fmt: skip
 MOST_TABS = 60
+WAIT_MS = 30_000
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 AUDIT = Path(__file__).with_name("accessibility.js").read_text(encoding="utf-8")
 FOCUSED = """() => {
   const focused = document.activeElement, style = getComputedStyle(focused);
@@ -32,6 +35,12 @@ FOCUSED = """() => {
   const labels = [...(focused.labels || [])].map((label) => label.textContent).join();
   return [text || labels, style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0];
 }"""
+
+LIVE_PARTS = """() => [...document.querySelectorAll("[data-live]")].map((part) => {
+  const copy = part.cloneNode(true);
+  for (const time of copy.querySelectorAll("time")) time.textContent = "";
+  return copy.outerHTML;
+})"""
 
 
 @dataclass
@@ -43,8 +52,14 @@ class Visit:
     complaints: list[str] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
 
+    def later(self, seconds: float = 5) -> None:
+        """Let time pass on the page: its script looks again."""
+        self.page.wait_for_load_state()  # what a person sees shows before the scripts have run
+        self.page.clock.run_for(1_000 * seconds)
+
     def tab_to(self, name: str) -> None:
         """Reach a control with the Tab key alone, as somebody without a mouse does; its focus can be seen."""
+        self.page.wait_for_load_state()
         for _ in range(MOST_TABS):
             self.page.keyboard.press("Tab")
             focused = self.page.evaluate(FOCUSED)
@@ -60,6 +75,7 @@ class Visit:
 
     def audited(self) -> None:
         """Nothing stands in a person's way on this page, at any width; nothing was blocked, or came from elsewhere."""
+        self.page.wait_for_load_state()
         assert self.page.evaluate(AUDIT) == []
         self.page.set_viewport_size({"width": 320, "height": 700})
         assert self.page.evaluate("document.documentElement.scrollWidth") <= 320
@@ -82,13 +98,16 @@ def browser() -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def visiting(browser: Browser, gateway: Gateway, role: str, **options: Any) -> Iterator[Visit]:
-    """Open the log-in form and pass it, with the keyboard."""
+def visiting(browser: Browser, gateway: Gateway, role: str, *, paused: bool = True, **options: Any) -> Iterator[Visit]:
+    """Open the log-in form and pass it, with the keyboard; while its time is paused no page looks again by itself."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(WAIT_MS)
+    if paused:
+        context.clock.install(time=NOON)
+        context.clock.pause_at(NOON)
     visit = Visit(context.new_page(), gateway.url)
     visit.page.goto(gateway.url)
-    expect(visit.page.get_by_role("heading", name="Log in")).to_be_visible()
+    expect(visit.page.get_by_label("Your key")).to_be_focused()
     assert visit.page.evaluate(AUDIT) == []
     visit.page.on(
         "console", lambda said: visit.complaints.append(said.text) if said.type in ("error", "warning") else None
@@ -101,9 +120,22 @@ def visiting(browser: Browser, gateway: Gateway, role: str, **options: Any) -> I
     visit.page.keyboard.type(gateway.keys[role])  # pyright: ignore[reportArgumentType]
     visit.page.keyboard.press("Enter")
     expect(visit.page.get_by_role("heading", name="Lines", exact=True)).to_be_visible()
-    visit.page.wait_for_load_state()  # the heading shows before the scripts below it have come
     yield visit
     context.close()
+
+
+def refuse(gateway: Gateway, upload: str) -> None:
+    """Let something happen that every page tells."""
+    gateway.platform.ledger.append("refused", "topics", actor="ann", body={"filename": upload}, key=upload)
+
+
+def as_fresh(visit: Visit, fresh: Visit) -> None:
+    """The live parts of a page that stayed open become those of the page opened now; how long ago it was aside."""
+    for attempt in Retrying(stop=stop_after_delay(WAIT_MS / 1_000)):
+        with attempt:
+            visit.later()
+            fresh.page.goto(visit.page.url)
+            assert visit.page.evaluate(LIVE_PARTS) == fresh.page.evaluate(LIVE_PARTS)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -155,11 +187,7 @@ def test_a_reviewer_with_a_keyboard_reads_answers_and_rolls_back(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_canary_can_be_read_and_sent_on_by_an_admin(browser: Browser, own_gateway: Gateway, scheme: str) -> None:
-    platform, line = own_gateway.platform, own_gateway.line
-    rollout.deploy(platform, line, 1, strategy="canary", actor="ops", reason="compare")
-    answered(own_gateway, 1, "canary", failing=2)
-    answered(own_gateway, 2, "production")
-    look(platform, line, datetime.now(UTC))
+    begin_canary(own_gateway)
     with visiting(browser, own_gateway, "admin", color_scheme=scheme) as visit:
         page = visit.page
         expect(page.get_by_role("img", name="log10 of the e-value of each signal")).to_be_visible()
@@ -175,7 +203,7 @@ def test_a_canary_can_be_read_and_sent_on_by_an_admin(browser: Browser, own_gate
         page.keyboard.type("looks well")
         visit.press("Go on to 25 %")
         expect(page.get_by_text("advanced by admin")).to_be_visible()
-    made = platform.versions.pointer("topics").rollout
+    made = own_gateway.platform.versions.pointer("topics").rollout
     assert made is not None
     assert made.share == 0.25
 
@@ -220,55 +248,100 @@ def test_everything_works_without_javascript(browser: Browser, own_gateway: Gate
 
 
 def test_live_parts_follow_and_leave_alone_what_a_person_does(browser: Browser, own_gateway: Gateway) -> None:
+    begin_canary(own_gateway)
     with visiting(browser, own_gateway, "viewer") as visit:
         page = visit.page
-        first = page.evaluate_handle("document.querySelector('h1')")
-        page.get_by_role("link", name="Version 2").focus()
-        own_gateway.platform.ledger.append("refused", "topics", actor="ann", body={"filename": "new.zip"}, key="new")
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.goto(f"{visit.url}/lines/topics")
+        page.set_viewport_size({"width": 360, "height": 700})
+        page.get_by_text("Signal by signal").click()
+        table = page.get_by_role("region", name="Signals of version 1")
+        table.evaluate("(region) => { region.scrollLeft = 40; }")
+        page.get_by_role("link", name="approve").focus()
+        page.evaluate("getSelection().selectAllChildren(document.querySelector('.story bdi'))")
+        selected = page.evaluate("getSelection().toString()")
+        before = page.evaluate_handle("document.activeElement")
+        refuse(own_gateway, "new.zip")
+        visit.later()
         expect(page.get_by_text("The upload new.zip was refused.")).to_be_visible()
-        assert page.evaluate("document.activeElement.textContent") == "Version 2"
-        assert page.evaluate("(first) => first.isConnected", first)
-        visit.audited()
+        assert page.evaluate("(before) => document.activeElement === before", before)
+        assert page.evaluate("getSelection().toString()") == selected
+        assert table.evaluate("(region) => region.scrollLeft") == 40
+        assert visit.complaints == []
+
+
+def test_what_is_pressed_while_the_page_changes_is_done(browser: Browser, own_gateway: Gateway) -> None:
+    with visiting(browser, own_gateway, "viewer") as visit:
+        page = visit.page
+        page.get_by_role("link", name="topics", exact=True).first.hover()
+        page.mouse.down()
+        refuse(own_gateway, "new.zip")
+        visit.later()
+        expect(page.get_by_text("The upload new.zip was refused.")).to_be_visible()
+        page.mouse.up()
+        expect(page).to_have_url(f"{visit.url}/lines/topics")
+
+
+def test_a_page_that_stays_open_becomes_what_a_fresh_one_is(browser: Browser, own_gateway: Gateway) -> None:
+    platform, line = own_gateway.platform, own_gateway.line
+    with visiting(browser, own_gateway, "admin") as visit, visiting(browser, own_gateway, "admin") as fresh:
+        for path in ("/", "/lines/topics", "/lines/topics/versions", "/review"):
+            visit.page.goto(visit.url + path)
+            begin_canary(own_gateway)
+            as_fresh(visit, fresh)
+            rollout.rollback(platform, line, to=None, actor="ops", reason="enough")
+            as_fresh(visit, fresh)
+        expect(visit.page.get_by_label("Reviews")).to_have_count(0)
+        visit.page.goto(f"{visit.url}/review/{asked(own_gateway)}")
+        with own_gateway.client("reviewer") as client:
+            answer = {"approve": False, "reason": "too few"}
+            client.post(f"/v1/reviews/{asked(own_gateway)}", json=answer).raise_for_status()
+        visit.later()
+        expect(visit.page.get_by_text("reviewer rejected it at")).to_be_visible()
+        expect(visit.page.get_by_role("navigation")).not_to_contain_text("waiting")
 
 
 def test_a_gateway_that_is_gone_is_said_and_a_key_that_is_revoked_asks_again(
     browser: Browser, own_gateway: Gateway
 ) -> None:
     with visiting(browser, own_gateway, "viewer") as visit:
-        page = visit.page
+        page, notice = visit.page, visit.page.get_by_role("status")
+        gone = re.compile(r"^The gateway does not answer; what you see is how things were at \d\d:\d\d:\d\d UTC\.$")
         page.route("**/*", lambda route: route.abort())
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        expect(page.get_by_role("status")).to_have_text("The gateway does not answer; what you see is how things were.")
+        visit.later()
+        expect(notice).to_have_text(gone)
         page.unroute("**/*")
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        expect(page.get_by_role("status")).to_be_empty()
+        page.route("**/*", lambda route: route.fulfill(status=503, body="no"))
+        visit.later()
+        expect(notice).to_contain_text("The gateway answers 503 Service Unavailable")
+        page.unroute("**/*")
+        visit.later()
+        expect(notice).to_be_empty()
         page.context.clear_cookies()
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        visit.later()
         expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
-def test_an_answer_that_comes_late_does_not_hide_what_was_seen_after_it(browser: Browser, own_gateway: Gateway) -> None:
-    late: list[Route] = []
+def test_a_gateway_that_hangs_is_asked_once_at_a_time_and_given_up(browser: Browser, own_gateway: Gateway) -> None:
+    hanging: list[Route] = []
     with visiting(browser, own_gateway, "viewer") as visit:
-        page = visit.page
-        page.route(page.url, lambda route: late.append(route), times=1)
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        while not late:
-            page.wait_for_timeout(10)
-        page.route(page.url, lambda route: route.abort())
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        expect(page.get_by_role("status")).to_contain_text("The gateway does not answer")
-        with page.expect_event("requestfinished"):
-            late[0].continue_()
-        page.evaluate("fetch('/docs').then((answer) => answer.text())")  # by now the late answer was read
-        assert "The gateway does not answer" in page.get_by_role("status").inner_text()
+        page, notice = visit.page, visit.page.get_by_role("status")
+        page.route(page.url, lambda route: hanging.append(route))
+        with page.expect_request(page.url):
+            visit.later()
+        visit.later()
+        expect(notice).to_be_empty()
+        visit.later(seconds=4)
+        expect(notice).to_contain_text("The gateway does not answer")
+        assert len(hanging) == 1
+        page.unroute(page.url)
+        visit.later()
+        expect(notice).to_be_empty()
 
 
 def test_the_recorded_evidence_shows_in_its_own_style_and_nothing_of_it_is_blocked(
-    browser: Browser, own_gateway: Gateway, tmp_path: Path
+    browser: Browser, own_gateway: Gateway
 ) -> None:
-    with visiting(browser, own_gateway, "viewer") as visit:
+    with visiting(browser, own_gateway, "viewer", paused=False) as visit:
         visit.page.goto(f"{visit.url}/review/{asked(own_gateway)}")
         visit.page.get_by_role("link", name="All of the evidence").click()
         expect(visit.page.get_by_role("heading", name="Verdict")).to_be_visible()
