@@ -163,15 +163,18 @@ class _Folding:
             return
         who = str(fields.get("user") or fields.get("request") or event.event_id)
         rollout = self._rollout
+        failed, latency = not fields["success"], float(str(fields["latency_ms"]))
+        at = seconds(event.received_at)
+        # By when it came: early answers are those of the quicker version, late copies those of the rollout before.
+        counts = at - latency / 1000 >= self._counting
         if arm == "shadow":
-            if rollout and isinstance(fields.get("agrees"), bool) and version in (rollout.version, rollout.against):
+            mine = rollout is not None and version in (rollout.version, rollout.against)
+            if mine and counts and isinstance(fields.get("agrees"), bool):
                 self._pairs.append((str(fields.get("of")), bool(fields["agrees"])))
             return
         if arm not in ("production", "canary"):
             return
-        failed, latency = not fields["success"], float(str(fields["latency_ms"]))
         again = fields.get("of") is not None  # what the other version failed at: neither split by the share, nor timed
-        at = seconds(event.received_at)
         self._count(version, at, failed, None if again else latency)
         self._users.append((event.event_id, who))
         if rollout is None or again or version not in (rollout.version, rollout.against):
@@ -179,8 +182,7 @@ class _Folding:
         new = version == rollout.version
         if new and event.received_at >= self._stepped:
             self._asked_at = event.received_at
-        # By when it came: answers that come early are those of the quicker version.
-        if at - latency / 1000 >= self._counting:
+        if counts:
             label = fields.get("label")
             self._answers.append(
                 Seen(
