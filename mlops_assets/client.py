@@ -2,7 +2,7 @@
 
     pipeline = get_pipeline()
     pipeline.collect_feedback({"rating": 5, "type": "chord_progression", "notes": "Great progression!"})
-    pipeline.predict("intent", {"text": "play something calm"}, user="ann")
+    pipeline.predict("intent", "play something calm", user="ann")
 
 Errors are the platform's own (core/errors.py), each a sentence. A call is repeated only where that can do no harm:
 events carry an id that is made here, and what was refused for load was not done.

@@ -6,14 +6,24 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.core.errors import NotFound
+from mlops_assets.core.errors import NotFound, UsageError
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
+from mlops_assets.lifecycle.decide.pseudonyms import plain
 from mlops_assets.wiring.platform import open_platform
 from mlops_assets.wiring.settings import read_settings
 
+
+def _said(text: str) -> str:
+    said = plain(text)
+    if not said:
+        raise UsageError("A reason is needed: it is written into the ledger.", "Give --reason TEXT.")
+    return said
+
+
 LineName = Annotated[str, typer.Argument(metavar="LINE", help="Name of a model line; `mlops lines` lists them.")]
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="Batch id, or the start of one.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it is written into the ledger.", callback=_said)]
 
 
 @cache

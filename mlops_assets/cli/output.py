@@ -36,7 +36,13 @@ PIPE_COLUMNS = 140  # where there is no terminal to fit into
 
 
 class _Plain(Console):
-    """A console that shows what strangers wrote and never lets a terminal obey it: escapes, or text that runs back."""
+    """A console that shows what strangers wrote and never lets a terminal obey it: escapes, or text that runs back.
+
+    Nor does it take a part of a sentence such as `:x:` for the name of an emoji.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, emoji=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render with a question mark for what cannot be printed."""
@@ -47,7 +53,7 @@ class _Plain(Console):
                 yield Segment("".join(map(_shown, segment.text)), segment.style)
 
 
-console = _Plain(stderr=True, highlight=False)
+console = _Plain(stderr=True)
 _document_fd: int | None = None
 # What terminals obey and JSON need not escape.
 _OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -81,7 +87,7 @@ def readers() -> Console:
     """Return where people read: stdout, or stderr where stdout is for the document."""
     if _document_fd is not None:
         return console
-    return _Plain(highlight=False, width=shutil.get_terminal_size((PIPE_COLUMNS, 24)).columns)
+    return _Plain(width=shutil.get_terminal_size((PIPE_COLUMNS, 24)).columns)
 
 
 def fail(error: PlatformError) -> NoReturn:

@@ -4,14 +4,13 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli.context import BatchId, LineName, actor, batch_id, line, platform
+from mlops_assets.cli.context import BatchId, LineName, Reason, actor, batch_id, line, platform
 from mlops_assets.cli.output import Json, answer, table
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.records.outcome import Quarantined
 from mlops_assets.lifecycle import quarantine
 
 app = typer.Typer(no_args_is_help=True, help="Batches and candidates set aside for a person.")
-Reason = Annotated[str, typer.Option(help="Why; it is written into the ledger.")]
 
 
 @app.command("list")

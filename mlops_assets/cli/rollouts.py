@@ -5,7 +5,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from mlops_assets.cli.context import LineName, actor, line, platform
+from mlops_assets.cli.context import LineName, Reason, actor, line, platform
 from mlops_assets.cli.output import Json, answer, console, table
 from mlops_assets.core.errors import NotFound, UsageError
 from mlops_assets.core.ports.releases import Pointer
@@ -14,7 +14,6 @@ from mlops_assets.lifecycle.deployment import retention, rollout, serving_histor
 from mlops_assets.lifecycle.status import shares
 
 Number = Annotated[int, typer.Argument(metavar="VERSION", min=1, help="`mlops versions LINE` lists them.")]
-Reason = Annotated[str, typer.Option(help="Why; it is written into the ledger.")]
 
 
 def deploy(

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlops_assets.cli.context import LineName, actor, line, platform
+from mlops_assets.cli.context import LineName, Reason, actor, line, platform
 from mlops_assets.cli.output import Json, answer, console, table
 from mlops_assets.core.records.base import AssetRecord
 from mlops_assets.lifecycle import rebasing, status
@@ -48,7 +48,7 @@ def lineage(name: LineName, version: Annotated[int, typer.Argument(min=1)], json
 
 def rollback(
     name: LineName,
-    reason: Annotated[str, typer.Option(help="Why; it is written into the ledger.")],
+    reason: Reason,
     to: Annotated[int | None, typer.Option(help="Version to serve again; default: the last good one.")] = None,
     json: Json = False,
 ) -> None:
@@ -67,7 +67,7 @@ def rollback(
 
 def rebaseline(
     name: LineName,
-    reason: Annotated[str, typer.Option(help="Why; it is written into the ledger.")],
+    reason: Reason,
     base: Annotated[
         bool, typer.Option("--base", help="If its weights are lost, too: start from the base model.")
     ] = False,

@@ -111,6 +111,9 @@ def test_people_get_words_and_no_markup(shell: Shell):
         (("versions",), 2, "Missing argument"),
         (("lineage", "topics", "99"), 1, "99"),
         (("quarantine", "show", "topics", "20260101"), 1, "is no batch"),
+        (("promote", "topics", "--reason", " \n"), 2, "A reason is needed"),
+        (("rollback", "topics", "--to", "1", "--reason", ""), 2, "A reason is needed"),
+        (("serve", "--inject", "topics:x:errors=0.1"), 2, "'topics:x:errors=0.1' is no fault"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(shell: Shell, arguments: tuple[str, ...], code: int, says: str):
