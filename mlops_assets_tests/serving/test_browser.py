@@ -52,7 +52,7 @@ class Visit:
     complaints: list[str] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
 
-    def later(self, seconds: float = 5) -> None:
+    def later(self, seconds: int = 5) -> None:
         """Let time pass on the page: its script looks again."""
         self.page.wait_for_load_state()  # what a person sees shows before the scripts have run
         self.page.clock.run_for(1_000 * seconds)

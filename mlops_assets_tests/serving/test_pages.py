@@ -159,8 +159,8 @@ def test_a_canary_is_shown_with_its_evidence_while_it_runs_and_after_it_was_take
         with attempt:
             answered(own_gateway, 30, failing=30)
             look(platform, line, datetime.now(UTC))
-            after = opened_page(own_gateway, "/lines/topics")
-            assert "The last rollout: version 1, rolled back" in after.text
+            assert "The last rollout: version 1, rolled back" in opened_page(own_gateway, "/lines/topics").text
+    after = opened_page(own_gateway, "/lines/topics")
     assert "The judge says roll back" in after.text
     assert len(after.values("id")) == len(set(after.values("id")))
 
