@@ -15,7 +15,7 @@ from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records.data import RawBatch
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import keep_stored
-from mlops_assets.lifecycle.intake.archive import ArchiveLimits
+from mlops_assets.lifecycle.intake.archive_rules import ArchiveLimits
 
 
 def ingest(

@@ -21,7 +21,7 @@ from mlops_assets.lifecycle.evaluation.evaluation_sets import EvaluationDataset,
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import ended, keep_stored
 from mlops_assets.lifecycle.intake import judging
-from mlops_assets.lifecycle.intake.archive import ArchiveLimits
+from mlops_assets.lifecycle.intake.archive_rules import ArchiveLimits
 from mlops_assets.lifecycle.intake.checking import Examined, examined
 from mlops_assets.lifecycle.intake.contributors import capped, shares
 from mlops_assets.lifecycle.intake.ingest import raw_batch, stored_copy

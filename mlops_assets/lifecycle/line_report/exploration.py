@@ -18,7 +18,7 @@ from mlops_assets.lifecycle import status
 from mlops_assets.lifecycle.evaluation.evaluation_sets import evaluation_sets
 from mlops_assets.lifecycle.evaluation.examples import shown
 from mlops_assets.lifecycle.history import Chain, spread_items
-from mlops_assets.lifecycle.intake import archive, validate
+from mlops_assets.lifecycle.intake import archive_rules, validate
 from mlops_assets.lifecycle.line_report.content import (
     Balance,
     BatchRow,
@@ -207,7 +207,7 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 
 
 def _reasons(family: Family, recent: Sequence[tuple[Batch, Chain]]) -> Iterator[Reason]:
-    titles = {**archive.FINDINGS, **validate.FINDINGS, **family.findings}
+    titles = {**archive_rules.FINDINGS, **validate.FINDINGS, **family.findings}
     times: Counter[tuple[str, Severity]] = Counter()
     batches: Counter[tuple[str, Severity]] = Counter()
     for data in (made.data for _, made in recent if made.data):

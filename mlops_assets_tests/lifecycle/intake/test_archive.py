@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.lifecycle.intake.archive import RULES, ArchiveLimits, Unpacked, name_problem, unpack
+from mlops_assets.lifecycle.intake.archive import Unpacked, unpack
+from mlops_assets.lifecycle.intake.archive_rules import RULES, ArchiveLimits, name_problem
 from mlops_assets_tests.lifecycle.hostile import (
     DEFLATED,
     DEVICE,
