@@ -18,7 +18,7 @@ from mlops_assets.serving.engine.engine import Engine
 from mlops_assets_tests.lines import TOPICS, baseline_line
 from mlops_assets_tests.platform_fixture import InProcess, make_platform
 
-SECONDS = 30
+SECONDS = 90
 BOOM = "boom"  # a word that the versions of `failing` cannot answer
 
 

