@@ -7,6 +7,7 @@ import yaml
 
 from mlops_assets.core.errors import ConfigError, MissingExtra
 from mlops_assets.core.family import Family
+from mlops_assets.core.line import Collection, Monitoring, Release, Serving, Triggers
 from mlops_assets.wiring.environment import dagster_home
 from mlops_assets.wiring.families import load_family, vendor_packages
 from mlops_assets.wiring.lines import MODEL_LINE, declared_in, lines_in, read_lines, read_policy
@@ -113,6 +114,47 @@ def test_a_mistake_names_file_and_key(lines_folder: Path, changes: dict[str, obj
     declare(lines_folder, "sorting.yaml", **changes)
     with pytest.raises(ConfigError, match=message):
         read_lines()
+
+
+PARTS = {
+    "release": Release,
+    "monitoring": Monitoring,
+    "serving": Serving,
+    "collection": Collection,
+    "triggers": Triggers,
+}
+NUMBERS = [
+    (part, name)
+    for part, model in PARTS.items()
+    for name, field in model.model_fields.items()
+    if field.annotation is not bool and isinstance(field.default, int | float)
+]
+
+
+@pytest.mark.parametrize(("part", "name"), NUMBERS)
+def test_a_number_is_a_number_that_can_be_reckoned_with(lines_folder: Path, part: str, name: str) -> None:
+    for wrong in (float("inf"), float("nan"), True, -1, "many"):
+        path = declare(lines_folder, "sorting.yaml", **{part: {name: wrong}})
+        with pytest.raises(ConfigError, match=rf"sorting\.yaml is wrong. attributes\.{part}\.{name}"):
+            list(lines_in(path))
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("monitoring", "window_minutes"),
+        ("monitoring", "health_check_interval_seconds"),
+        ("release", "max_hours"),
+        ("release", "min_minutes"),
+        ("triggers", "retrain_interval_hours"),
+        ("serving", "timeout_seconds"),
+        ("serving", "max_body_mb"),
+    ],
+)
+def test_a_time_that_no_calendar_has_is_refused(lines_folder: Path, part: str, name: str) -> None:
+    path = declare(lines_folder, "sorting.yaml", **{part: {name: 1e9}})
+    with pytest.raises(ConfigError, match=rf"attributes\.{part}\.{name}: Input should be less than or equal to"):
+        list(lines_in(path))
 
 
 PRIMARY = {"metric": "accuracy", "margin": 0.01}

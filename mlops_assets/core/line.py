@@ -3,18 +3,32 @@
 from itertools import pairwise
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.core.policy import Policy
 from mlops_assets.core.records.data import Origin
 from mlops_assets.core.records.evaluation import SetKind, SuiteType
 from mlops_assets.core.serving import Strategy
 
+NUMBERS = (int, float, int | None, float | None)
 
-class EvaluationSet(BaseModel):
+
+class _Declared(BaseModel):
+    """A part of a line's YAML."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_yes(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse `yes` and `true` where a number belongs: pydantic takes them for 1."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation in NUMBERS:
+            raise ValueError("a number is wanted, not yes or no")
+        return value
+
+
+class EvaluationSet(_Declared):
     """A curated set a line is judged on, in the same layout as a batch (manifest and files)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str = Field(description="Folder, relative to the project root")
     origin: Origin = Field(description="'synthetic' is said wherever a figure from it is shown")
@@ -28,10 +42,8 @@ class Suite(EvaluationSet):
     type: SuiteType
 
 
-class Judge(BaseModel):
+class Judge(_Declared):
     """A language model that scores a sample of every batch, 0 to 10, before it may be trained on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = Field(
         pattern=r"^[a-z0-9_]+:\S+$", description="Name for LangChain's init_chat_model, such as 'openai:gpt-4o'"
@@ -46,19 +58,15 @@ class Judge(BaseModel):
     timeout_seconds: float = Field(default=30, gt=0, le=600, description="Seconds for the answer, retries included")
 
 
-class Limits(BaseModel):
+class Limits(_Declared):
     """What one training or scoring process may use."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     minutes: float = Field(default=240, gt=0, description="Wall-clock limit")
     memory_gb: float = Field(default=12, gt=0, description="Resident memory limit")
 
 
-class Hub(BaseModel):
+class Hub(_Declared):
     """A repository on the Hugging Face Hub that follows the line's versions; its token comes from HF_TOKEN alone."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     repo: str = Field(
         pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", description="'owner/name'; it is made if it is not there"
@@ -69,10 +77,8 @@ class Hub(BaseModel):
     )
 
 
-class Collection(BaseModel):
+class Collection(_Declared):
     """What a line collects of its use, and for how long (source 004's names and defaults)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     collect_controller_data: bool = Field(default=True, description="Keep usage events")
     collect_feedback: bool = Field(default=True, description="Keep ratings and corrections")
@@ -80,10 +86,8 @@ class Collection(BaseModel):
     keep_payloads: bool = Field(default=False, description="Keep inputs and outputs with the predictions")
 
 
-class Release(BaseModel):
+class Release(_Declared):
     """How an approved version reaches users, and when it is taken back (names and defaults of sources 003 and 004)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     deployment_strategy: Strategy = Field(
         default="replace",
@@ -92,10 +96,12 @@ class Release(BaseModel):
     canary_percentage: float = Field(default=0.1, gt=0, lt=1, description="Share of users of a canary's first step")
     further_steps: tuple[float, ...] = Field(default=(0.25, 0.5), description="Shares of its later steps, rising")
     step_requests: int = Field(default=250, ge=1, description="Canary requests before the next step")
-    step_minutes: float = Field(default=5, ge=0, description="Minutes before the next step")
+    step_minutes: float = Field(default=5, ge=0, le=525_600, description="Minutes before the next step")
     min_requests: int = Field(default=1_000, ge=1, description="Canary requests in all before it may be promoted")
-    min_minutes: float = Field(default=30, ge=0, description="Minutes in all before it may be promoted")
-    max_hours: float = Field(default=72, gt=0, description="Hours after which an undecided canary is held for a person")
+    min_minutes: float = Field(default=30, ge=0, le=525_600, description="Minutes in all before it may be promoted")
+    max_hours: float = Field(
+        default=72, gt=0, le=8_760, description="Hours after which an undecided canary is held for a person"
+    )
     shadow_percentage: float = Field(
         default=0.1, ge=0, le=1, description="Share of requests copied to the other arm while a canary runs"
     )
@@ -129,14 +135,14 @@ class Release(BaseModel):
         return (self.canary_percentage, *self.further_steps)
 
 
-class Monitoring(BaseModel):
+class Monitoring(_Declared):
     """How a line's health is watched (source 004's names and defaults)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    health_check_interval_seconds: float = Field(default=60, gt=0, description="Seconds between samples of health")
+    health_check_interval_seconds: float = Field(
+        default=60, gt=0, le=86_400, description="Seconds between samples of health"
+    )
     health_alert_threshold: float = Field(default=0.8, ge=0, le=1, description="A score below it alerts")
-    window_minutes: float = Field(default=5, gt=0, description="Minutes of requests that a sample looks at")
+    window_minutes: float = Field(default=5, gt=0, le=10_080, description="Minutes of requests that a sample looks at")
     min_window_requests: int = Field(default=20, ge=1, description="Fewer requests in the window are inconclusive")
     track_latency: bool = True
     track_accuracy: bool = True
@@ -148,7 +154,7 @@ class Monitoring(BaseModel):
     min_satisfaction: float | None = Field(default=None, ge=1, le=5, description="Limit of the mean rating")
 
 
-class Triggers(BaseModel):
+class Triggers(_Declared):
     """When what was collected becomes a batch and a training by itself (names and defaults of sources 003 and 004).
 
     A training starts if `auto_retrain` is on, the interval has passed, there is enough for a batch
@@ -157,11 +163,11 @@ class Triggers(BaseModel):
     of it is released as `policy.auto_approve_finetuning` says.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     auto_retrain: bool = Field(default=True, description="False: only a person starts a training on collected data")
     retrain_threshold: int = Field(default=50, ge=1, description="New examples that start a training (004)")
-    retrain_interval_hours: float = Field(default=24, ge=0, description="Least hours since the last training (004)")
+    retrain_interval_hours: float = Field(
+        default=24, ge=0, le=87_600, description="Least hours since the last training (004)"
+    )
     min_error_cases: int = Field(default=100, ge=1, description="Answers told to be wrong that start a training (003)")
     min_corrected_cases: int = Field(default=50, ge=0, description="How many of these must have been corrected (003)")
     trigger_on_error_rate: bool = Field(default=True, description="A high error rate starts a training, too (003)")
@@ -171,25 +177,23 @@ class Triggers(BaseModel):
     check_interval_seconds: int = Field(default=60, ge=1, description="Seconds between looks (003 looks every hour)")
 
 
-class Serving(BaseModel):
+class Serving(_Declared):
     """How a gateway runs the line's models."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_batch: int = Field(default=16, ge=1, le=1_024, description="Most inputs that a model is given at once")
     queue: int = Field(default=256, ge=1, description="Inputs that may wait for a model; more are refused with 503")
-    timeout_seconds: float = Field(default=30, gt=0, description="Seconds that a prediction may take, waiting included")
-    max_body_mb: float = Field(default=10, gt=0, description="Largest body of a request")
+    timeout_seconds: float = Field(
+        default=30, gt=0, le=3_600, description="Seconds that a prediction may take, waiting included"
+    )
+    max_body_mb: float = Field(default=10, gt=0, le=1_024, description="Largest body of a request")
     memory_gb: float = Field(default=4, gt=0, description="Resident memory limit of one model worker")
     durable_predictions: bool = Field(
         default=False, description="Answer only once the log of predictions would survive a power cut with it"
     )
 
 
-class Challenger(BaseModel):
+class Challenger(_Declared):
     """A language model, or another version, that answers beside a line so that the two can be compared (002)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str | None = Field(
         default=None, pattern=r"^[a-z0-9_]+:\S+$", description="Name for LangChain's init_chat_model"
@@ -216,10 +220,8 @@ class Challenger(BaseModel):
         return (input_tokens * self.input_price + output_tokens * self.output_price) / 1e6
 
 
-class Line(BaseModel):
+class Line(_Declared):
     """Name, family, data sources, policy and limits of one model line."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     line: str = Field(pattern=r"^[a-z][a-z0-9_]{0,40}$", description="The line's name")
     family: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Module under mlops_assets/families")
