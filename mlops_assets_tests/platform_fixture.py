@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from mlops_assets import worker
+from mlops_assets.core.clock import Clock, utc_now
 from mlops_assets.core.errors import TaskFailed
 from mlops_assets.core.family import Progress
 from mlops_assets.core.line import Limits, Line
@@ -98,10 +99,12 @@ def recorded(platform: Platform) -> RecordingTracker:
     return platform.tracker
 
 
-def make_platform(tmp_path: Path, *, compute: Any = None, lines: Callable[[], list[Line]] = list) -> Platform:
+def make_platform(
+    tmp_path: Path, *, compute: Any = None, lines: Callable[[], list[Line]] = list, clock: Clock = utc_now
+) -> Platform:
     """Build a platform under `tmp_path`; without `compute`, tasks run in real processes."""
     settings = Settings(root=tmp_path, home=tmp_path / "home")
-    return replace(open_platform(settings, compute=compute), tracker=RecordingTracker(), lines=lines)
+    return replace(open_platform(settings, compute=compute, clock=clock), tracker=RecordingTracker(), lines=lines)
 
 
 def copied(folder: Path, to: Path) -> Path:

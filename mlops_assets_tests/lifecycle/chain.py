@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from mlops_assets.core.clock import Clock, utc_now
 from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.records.decision import Decision, ReviewAnswer
@@ -32,12 +33,11 @@ def open_line(folder: Path) -> tuple[Platform, Line]:
     return replace(made, lines=lambda: [line], code_version=lambda _: "test"), line
 
 
-def open_light_line(folder: Path) -> tuple[Platform, Line]:
+def open_light_line(folder: Path, clock: Clock = utc_now) -> tuple[Platform, Line]:
     """Open the same platform with tasks in this process and a notebook for a tracker."""
     line = baseline_line(folder)
-    return replace(
-        make_platform(folder, compute=InProcess(), lines=lambda: [line]), code_version=lambda _: "test"
-    ), line
+    made = make_platform(folder, compute=InProcess(), lines=lambda: [line], clock=clock)
+    return replace(made, code_version=lambda _: "test"), line
 
 
 def submit(platform: Platform, line: Line, kind: str, **changes: int) -> str:

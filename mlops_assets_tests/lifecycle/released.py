@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from mlops_assets.core.clock import Clock, utc_now
 from mlops_assets.core.line import Line, Release
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer, Version
@@ -18,9 +19,9 @@ from mlops_assets.lifecycle.deployment.release import reconcile
 from mlops_assets_tests.lifecycle.chain import open_light_line
 
 
-def opened(folder: Path, **release: object) -> tuple[Platform, Line]:
+def opened(folder: Path, clock: Clock = utc_now, **release: object) -> tuple[Platform, Line]:
     """Open the line under `folder` with these settings of its release."""
-    platform, line = open_light_line(folder)
+    platform, line = open_light_line(folder, clock)
     line = line.model_copy(update={"release": Release.model_validate(release)})
     return replace(platform, lines=lambda: [line]), line
 
@@ -42,9 +43,9 @@ def version(platform: Platform, line: Line, text: str = "") -> Version:
     )
 
 
-def lined_up(folder: Path, versions: int = 3, **release: object) -> tuple[Platform, Line]:
+def lined_up(folder: Path, versions: int = 3, clock: Clock = utc_now, **release: object) -> tuple[Platform, Line]:
     """Open a line that serves version 1 and has others."""
-    platform, line = opened(folder, **release)
+    platform, line = opened(folder, clock, **release)
     for _ in range(versions):
         version(platform, line)
     rollout.deploy(platform, line, 1, strategy="replace", actor="ann", reason="the first")

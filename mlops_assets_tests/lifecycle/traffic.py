@@ -1,10 +1,12 @@
-"""Predictions of two versions as a gateway would record them, with harm where a test wants it."""
+"""Predictions of two versions as a gateway would record them, with harm where a test wants it.
+
+With a clock of its own, traffic comes at the pace of its requests, whatever that of the machine.
+"""
 
 import random
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from mlops_assets.core.events import Correction, Event, Feedback, Prediction, new_event_id
 from mlops_assets.core.line import Line
@@ -12,7 +14,20 @@ from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer
 from mlops_assets.lifecycle.monitoring.watching import Looked, look
 
-UNTIL_SECONDS = 30
+TENTH = 5  # requests of a tenth of a second
+
+
+class Ticking:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def tick(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
 
 
 @dataclass
@@ -36,27 +51,29 @@ class Traffic:
     share: float | None = None
     slowest: float = 0.0
     chance: random.Random = field(default_factory=lambda: random.Random(20261121))
+    clock: Ticking | None = None
 
     def send(self, count: int) -> list[str]:
         """Store `count` predictions; return their ids."""
         pointer = self.platform.versions.pointer(self.line.line)
-        made = [event for _ in range(count) for event in self._one(pointer)]
-        self.platform.events.append(self.line.line, made)
-        return [str(each.event_id) for each in made if isinstance(each, Prediction) and each.arm != "shadow"]
+        at_once = count if self.clock is None else TENTH
+        ids: list[str] = []
+        for sent in range(0, count, at_once):
+            made = [event for _ in range(min(at_once, count - sent)) for event in self._one(pointer)]
+            if self.clock is not None:
+                self.clock.tick(0.1)
+            self.platform.events.append(self.line.line, made)
+            ids += [str(each.event_id) for each in made if isinstance(each, Prediction) and each.arm != "shadow"]
+        return ids
 
     def until(self, kinds: set[str], most: int = 20_000, each: int = 100) -> tuple[Looked, int]:
-        """Send and look until the ledger's newest entry is of these kinds; return that look and how many were sent.
-
-        What is sent right after a step counts for neither: on a quick machine many requests are.
-        """
-        sent, ends = 0, time.monotonic() + UNTIL_SECONDS
-        while sent < most or time.monotonic() < ends:
+        """Send and look until the ledger's newest entry is of these kinds; return that look and how many were sent."""
+        for sent in range(each, most + 1, each):
             self.send(each)
-            sent += each
-            looked = look(self.platform, self.line, datetime.now(UTC))
+            looked = look(self.platform, self.line, self.platform.clock())
             if self.platform.ledger.entries(self.line.line, newest=1)[-1].kind in kinds:
                 return looked, sent
-        raise AssertionError(f"none of {kinds} after {sent} requests")
+        raise AssertionError(f"none of {kinds} after {most} requests")
 
     def _one(self, pointer: Pointer) -> Iterator[Event]:
         rollout, production = pointer.rollout, pointer.roles["production"]
@@ -69,7 +86,7 @@ class Traffic:
         latency = max(latency, self.slowest)
         if self.chance.random() < harm.slow:
             latency *= harm.factor
-        name = new_event_id()
+        name = f"{self.chance.getrandbits(112):028x}"
         yield Prediction(
             event_id=name,
             user=f"user-{name}",

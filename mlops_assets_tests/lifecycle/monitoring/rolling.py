@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 from mlops_assets.core.line import Line
@@ -11,17 +10,18 @@ from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle.deployment.rollout import deploy
 from mlops_assets.lifecycle.monitoring.watching import look
 from mlops_assets_tests.lifecycle.released import lined_up
-from mlops_assets_tests.lifecycle.traffic import Traffic
+from mlops_assets_tests.lifecycle.traffic import Ticking, Traffic
 
 QUICK = {"deployment_strategy": "canary", "step_minutes": 0, "min_minutes": 0}
 
 
 def canary_of(folder: Path, **release: object) -> tuple[Platform, Line, Traffic]:
     """Return a line that serves version 1, with good answers behind it, and gives version 2 to its first users."""
-    platform, line = lined_up(folder, **{**QUICK, **release})
-    traffic = Traffic(platform, line)
+    clock = Ticking()
+    platform, line = lined_up(folder, clock=clock, **{**QUICK, **release})
+    traffic = Traffic(platform, line, clock=clock)
     traffic.send(600)
-    look(platform, line, datetime.now(UTC))
+    look(platform, line, platform.clock())
     deploy(platform, line, 2, actor="ann", reason="a try")
     return platform, line, traffic
 

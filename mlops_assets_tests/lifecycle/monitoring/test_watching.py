@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,6 @@ from mlops_assets.lifecycle.monitoring.watching import forget, look, state
 from mlops_assets_tests.lifecycle.monitoring.rolling import QUICK, canary_of, kinds, told
 from mlops_assets_tests.lifecycle.released import lined_up, shares
 from mlops_assets_tests.lifecycle.traffic import Harm, Traffic
-
-NOW = datetime.now(UTC)
 
 
 def test_a_version_that_harms_nobody_goes_step_by_step_to_all(tmp_path: Path) -> None:
@@ -36,7 +34,7 @@ def test_a_version_that_harms_nobody_goes_step_by_step_to_all(tmp_path: Path) ->
     assert running.judged.verdict == "PROMOTE"
     assert [step.share for step in running.steps] == [0.1, 0.25, 0.5]
     assert sum(step.canary.requests for step in running.steps) >= line.release.min_requests
-    look(platform, line, datetime.now(UTC))
+    look(platform, line, platform.clock())
     last = state(platform, line).last
     assert last is not None
     assert (last.version, last.ended) == (2, "promoted")
@@ -48,7 +46,7 @@ def test_a_version_that_is_not_to_be_taken_back_is_held_and_a_person_told_once(t
     traffic.harm[2] = Harm(errors=0.3)
     traffic.until({"held"})
     traffic.send(200)
-    assert look(platform, line, datetime.now(UTC)).did == ()
+    assert look(platform, line, platform.clock()).did == ()
     pointer = platform.versions.pointer(line.line)
     assert pointer.rollout is not None
     assert pointer.rollout.held.startswith("It harms: errors")
@@ -59,10 +57,10 @@ def test_production_that_fails_is_no_reason_to_promote_the_other(tmp_path: Path)
     """F25."""
     platform, line, traffic = canary_of(tmp_path)
     traffic.harm[1] = Harm(errors=0.3)
-    looked = look(platform, line, datetime.now(UTC))
+    looked = look(platform, line, platform.clock())
     for _ in range(5):
         traffic.send(200)
-        looked = look(platform, line, datetime.now(UTC))
+        looked = look(platform, line, platform.clock())
     assert kinds(platform, line)[-1] == "deployed"
     assert looked.state.rollout is not None
     assert looked.state.rollout.judged is not None
@@ -80,7 +78,7 @@ def test_callers_that_wait_for_a_slow_first_answer_do_not_break_the_split(tmp_pa
     traffic.send(8)
     traffic.share, traffic.slowest = 0.0, 0.0
     traffic.send(6)
-    looked = look(platform, line, datetime.now(UTC))
+    looked = look(platform, line, platform.clock())
     assert looked.did == ()
     running = looked.state.rollout
     assert running is not None
@@ -91,7 +89,7 @@ def test_callers_that_wait_for_a_slow_first_answer_do_not_break_the_split(tmp_pa
 def test_without_traffic_it_holds_and_tells_once(tmp_path: Path) -> None:
     """F24."""
     platform, line, _ = canary_of(tmp_path)
-    began = datetime.now(UTC)
+    began = platform.clock()
     assert look(platform, line, began + timedelta(minutes=14)).did == ()
     (did,) = look(platform, line, began + timedelta(minutes=16)).did
     assert "answered nobody for 16 minutes" in did
@@ -105,7 +103,7 @@ def test_without_traffic_it_holds_and_tells_once(tmp_path: Path) -> None:
 def test_an_undecided_rollout_is_held_after_its_longest_time(tmp_path: Path) -> None:
     platform, line, traffic = canary_of(tmp_path, max_hours=0.2, step_requests=100_000)
     traffic.send(500)
-    (did,) = look(platform, line, datetime.now(UTC) + timedelta(minutes=13)).did
+    (did,) = look(platform, line, platform.clock() + timedelta(minutes=13)).did
     assert "Undecided after 0.2 hours" in did
     assert kinds(platform, line)[-1] == "held"
 
@@ -121,9 +119,9 @@ def test_two_watches_count_an_answer_once(tmp_path: Path) -> None:
     for _ in range(3):
         traffic.send(200)
         with ThreadPoolExecutor(4) as pool:
-            looks = list(pool.map(lambda _: look(platform, line, datetime.now(UTC)), range(4)))
+            looks = list(pool.map(lambda _: look(platform, line, platform.clock()), range(4)))
         assert sum(each.events for each in looks if not each.busy) > 0
-    look(platform, line, datetime.now(UTC))
+    look(platform, line, platform.clock())
     running = state(platform, line).rollout
     assert running is not None
     events = platform.events.scan(line.line, limit=100_000)
@@ -138,16 +136,16 @@ def test_a_green_version_switches_when_every_gateway_has_it(tmp_path: Path) -> N
     platform, line = lined_up(tmp_path, deployment_strategy="blue_green")
     loading = ServedVersion(version=2, servable="a" * 64, state="loading")
     for name in ("one:1", "two:2"):
-        platform.watch.beat(Beat(gateway=name, at=datetime.now(UTC).isoformat(), lines={line.line: (loading,)}))
+        platform.watch.beat(Beat(gateway=name, at=platform.clock().isoformat(), lines={line.line: (loading,)}))
     deploy(platform, line, 2, actor="ann", reason="a try")
-    look(platform, line, datetime.now(UTC))
+    look(platform, line, platform.clock())
     running = state(platform, line).rollout
     assert running is not None
     assert (running.strategy, running.share) == ("blue_green", 0)
     ready = loading.model_copy(update={"state": "ready"})
     for name in ("one:1", "two:2"):
-        platform.watch.beat(Beat(gateway=name, at=datetime.now(UTC).isoformat(), lines={line.line: (ready,)}))
-    look(platform, line, datetime.now(UTC))
+        platform.watch.beat(Beat(gateway=name, at=platform.clock().isoformat(), lines={line.line: (ready,)}))
+    look(platform, line, platform.clock())
     assert shares(platform, line)["production"] == (2, 1.0)
     last = state(platform, line).last
     assert last is None or last.ended == "promoted"
@@ -158,14 +156,14 @@ def test_a_version_that_fails_after_its_release_goes_back(tmp_path: Path) -> Non
     deploy(platform, line, 2, actor="ann", reason="next")
     traffic = Traffic(platform, line, {2: Harm(errors=0.7)})
     traffic.send(100)
-    (did,) = look(platform, line, datetime.now(UTC)).did
+    (did,) = look(platform, line, platform.clock()).did
     assert "Version 1 serves again" in did
     assert shares(platform, line)["production"] == (1, 1.0)
     traffic.harm[1] = Harm(errors=0.9)
     traffic.send(100)
-    (did,) = look(platform, line, datetime.now(UTC)).did
+    (did,) = look(platform, line, platform.clock()).did
     assert "no way back" in did
-    assert look(platform, line, datetime.now(UTC)).did == (), "it is said once"
+    assert look(platform, line, platform.clock()).did == (), "it is said once"
     assert [e.body["version"] for e in platform.ledger.entries(line.line, "alarmed")] == [2, 1]
     assert len(told(platform, "fails")) == 2
 
@@ -176,7 +174,7 @@ def test_production_that_fails_after_a_rollout_was_taken_back_goes_back_too(tmp_
     deploy(platform, line, 3, actor="ann", reason="a try")
     rollback(platform, line, to=None, reason="it hurts", actor="judge")
     Traffic(platform, line, {2: Harm(errors=0.7)}).send(100)
-    (did,) = look(platform, line, datetime.now(UTC)).did
+    (did,) = look(platform, line, platform.clock()).did
     assert "Version 1 serves again" in did
 
 
@@ -185,7 +183,7 @@ def test_how_many_errors_are_failing_is_the_lines_to_say(tmp_path: Path, limit: 
     platform, line = lined_up(tmp_path, deployment_strategy="replace", auto_rollback_error_rate=limit)
     deploy(platform, line, 2, actor="ann", reason="next")
     Traffic(platform, line, {2: Harm(errors=0.3)}).send(100)
-    look(platform, line, datetime.now(UTC))
+    look(platform, line, platform.clock())
     assert shares(platform, line)["production"] == (serves, 1.0)
 
 
@@ -193,7 +191,7 @@ def test_auto_rollback_can_be_switched_off(tmp_path: Path) -> None:
     platform, line = lined_up(tmp_path, deployment_strategy="replace", enable_auto_rollback=False)
     deploy(platform, line, 2, actor="ann", reason="next")
     Traffic(platform, line, {2: Harm(errors=0.7)}).send(100)
-    (did,) = look(platform, line, datetime.now(UTC)).did
+    (did,) = look(platform, line, platform.clock()).did
     assert "enable_auto_rollback is off" in did
     assert shares(platform, line)["production"] == (2, 1.0)
 
@@ -202,7 +200,7 @@ def test_health_is_sampled_told_once_and_forgotten(tmp_path: Path) -> None:
     platform, line = lined_up(tmp_path)
     traffic = Traffic(platform, line, {1: Harm(factor=100.0)})
     traffic.send(200)
-    now = datetime.now(UTC)
+    now = platform.clock()
     looked = look(platform, line, now)
     (sample,) = looked.samples
     assert (sample.status, sample.score) == ("UNHEALTHY", 0.8), "the score cannot see latency, the signals can"
@@ -244,7 +242,7 @@ def test_a_verdict_never_acts_on_a_rollout_that_began_after_it(tmp_path: Path) -
         deploy(platform, line, 3, actor="ann", reason="a better one")
 
     slower = replace(platform, leases=Interrupted(platform.leases, quicker))
-    assert look(slower, line, datetime.now(UTC)).did == ()
+    assert look(slower, line, platform.clock()).did == ()
     pointer = platform.versions.pointer(line.line)
     assert pointer.rollout is not None
     assert (pointer.rollout.version, pointer.rollout.held) == (3, "")
@@ -252,7 +250,7 @@ def test_a_verdict_never_acts_on_a_rollout_that_began_after_it(tmp_path: Path) -
     assert told(platform, "was taken back") == []
     assert told(platform, "cannot be done") == []
     traffic.send(200)
-    assert look(platform, line, datetime.now(UTC)).did == (), "the new one is judged by what it did"
+    assert look(platform, line, platform.clock()).did == (), "the new one is judged by what it did"
 
 
 def test_a_version_that_failed_before_is_judged_by_what_it_does_now(tmp_path: Path) -> None:
@@ -260,10 +258,10 @@ def test_a_version_that_failed_before_is_judged_by_what_it_does_now(tmp_path: Pa
     deploy(platform, line, 2, strategy="replace", actor="ann", reason="next")
     traffic = Traffic(platform, line, {2: Harm(errors=0.9)})
     traffic.send(100)
-    look(platform, line, datetime.now(UTC))
+    look(platform, line, platform.clock())
     assert shares(platform, line)["production"] == (1, 1.0), "it was taken back"
     traffic.harm.clear()
     deploy(platform, line, 2, actor="ann", reason="what it needs is there again")
     traffic.send(200)
-    assert look(platform, line, datetime.now(UTC)).did == ()
+    assert look(platform, line, platform.clock()).did == ()
     assert kinds(platform, line)[-1] == "deployed"
