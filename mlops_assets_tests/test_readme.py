@@ -120,7 +120,8 @@ def test_the_figures_are_those_that_were_measured():
     results = json.loads(figures.RESULTS.read_text())
     assert set(results["figures"]) == {path.name for path in figures.benchmarks()}
     assert figures.filled(README, results) == README
-    assert all(text in README for text in figures.render(results).values())
+    assert all(text in README for text in figures.headlines(results).values())
+    assert figures.page(results) == figures.PAGE.read_text()
 
 
 def test_the_page_on_decisions_says_what_the_code_says():
