@@ -71,8 +71,7 @@ def _warm() -> WarmCommand:
 @pytest.fixture(scope="session", autouse=True)
 def _cooled() -> Iterator[None]:
     yield
-    if _warm.cache_info().currsize:
-        _warm().close()
+    _warm().close()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,34 +24,47 @@ LOADED = (
 
 
 class WarmCommand:
-    """The parent of such processes; one call at a time."""
+    """The parent of such processes; one call at a time. A call that is given up ends it, and the next has another."""
 
     def __init__(self) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MLOPS_")}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "mlops_assets_tests.cli.warm"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment | {"COLUMNS": "140"},
-        )
+        self._process: subprocess.Popen[str] | None = None
         self._turn = threading.Lock()
 
     def __call__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str, str]:
         """Run `mlops` with these arguments in this environment; return its exit code, stdout and stderr."""
-        assert self._process.stdin
-        assert self._process.stdout
         with tempfile.TemporaryDirectory(prefix="mlops-") as folder, self._turn:
             out, err = Path(folder) / "out", Path(folder) / "err"
             call = {"arguments": arguments, "environment": dict(environment), "out": str(out), "err": str(err)}
-            print(json.dumps(call), file=self._process.stdin, flush=True)
-            code = int(self._process.stdout.readline())
+            process = self._process = self._process or _started()
+            assert process.stdin
+            assert process.stdout
+            try:
+                print(json.dumps(call), file=process.stdin, flush=True)
+                code = int(process.stdout.readline())
+            except BaseException:  # its time is over, or Ctrl-C: what it still answers is for nobody
+                os.killpg(process.pid, signal.SIGKILL)
+                self.close()
+                raise
             return code, out.read_text(), err.read_text()
 
     def close(self) -> None:
         """End it."""
-        with self._process as process:
-            process.communicate()
+        process, self._process = self._process, None
+        if process is not None:
+            with process:
+                process.communicate()
+
+
+def _started() -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLOPS_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "mlops_assets_tests.cli.warm"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment | {"COLUMNS": "140"},
+        start_new_session=True,
+    )
 
 
 def _become(call: Mapping[str, Any]) -> None:
