@@ -1,10 +1,11 @@
-"""Every family on disk through every check; see `conformance.py`."""
+"""Every family on disk through every check; see `conformance`."""
 
 from collections.abc import Callable
 
 import pytest
 
-from mlops_assets_tests.families.conformance import CHECKS, Prepared, cases, hold_to, missing, names
+from mlops_assets_tests.families.conformance import CHECKS, cases, hold_to, missing, names
+from mlops_assets_tests.families.conformance.prepared import Prepared
 
 _prepared: dict[str, Prepared] = {}
 
