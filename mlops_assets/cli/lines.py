@@ -11,6 +11,7 @@ from rich.console import Console
 from mlops_assets.cli.context import LineName, line, platform
 from mlops_assets.cli.output import Json, answer, table
 from mlops_assets.lifecycle import backtesting
+from mlops_assets.lifecycle.worth import Worth
 from mlops_assets.wiring.lines import declared_in, read_policy
 
 policy = typer.Typer(no_args_is_help=True, help="The numbers decisions are made by.")
@@ -155,7 +156,7 @@ def _tell(out: Console, found: backtesting.Backtest) -> None:
         out.print(f"- {sentence}", markup=False)
 
 
-def _measured(worth: backtesting.Worth) -> tuple[object, ...]:
+def _measured(worth: Worth) -> tuple[object, ...]:
     version, before = f"v{worth.version}", _released(worth.previous)
     rolled_back = "; ".join(worth.rolled_back)
     if worth.delta is None:
