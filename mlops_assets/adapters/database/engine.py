@@ -18,6 +18,7 @@ import sqlalchemy as sa
 import tenacity
 from sqlalchemy import event, exc
 
+from mlops_assets.adapters.database.failures import told
 from mlops_assets.core.clock import Clock, utc_now, utc_text
 from mlops_assets.core.errors import ConfigError
 
@@ -31,18 +32,21 @@ class Database:
 
     Opening is safe in several processes at once. A SQLite file is created with mode 0600.
     `clock` stamps rows for people to read; nothing is ordered by it.
-    Raises ConfigError for a URL that cannot be opened and for a database that a newer release has migrated.
+    Raises ConfigError for a URL that cannot be opened and for a database that a newer release has migrated. This, and
+    every transaction, raise Unavailable where disk or server refuse, Busy where others keep the lock, Corrupt for a
+    damaged file.
     """
 
     def __init__(self, url: str, *, clock: Clock = utc_now) -> None:
         self.url = url
         self._clock = clock
         try:
-            self._reader = _engine(sa.make_url(url))
+            self._address = sa.make_url(url)
+            self._reader = _engine(self._address)
             self._writer = self._reader.execution_options(write=True)
             weakref.finalize(self, self._reader.dispose)
             self._migrate()
-        except (exc.ArgumentError, exc.OperationalError, exc.NoSuchModuleError, ImportError, OSError) as error:
+        except (exc.ArgumentError, exc.NoSuchModuleError, ImportError, OSError) as error:
             raise ConfigError(
                 f"The platform database cannot be opened: {error}.",
                 "Check MLOPS_DATABASE_URL, that the server is up, and that the folder can be written.",
@@ -51,13 +55,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Give a connection that sees one consistent state."""
-        with self._reader.connect() as connection, connection.begin():
+        with told(self._address), self._reader.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """Give a connection that is the only writer until the block ends; it commits, or rolls back on an error."""
-        with self._writer.connect() as connection, connection.begin():
+        with told(self._address), self._writer.connect() as connection, connection.begin():
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(POSTGRES_LOCK)))
             yield connection

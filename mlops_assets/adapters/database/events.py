@@ -20,7 +20,7 @@ from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.event_rows import LineRows, Row, event_of, head_of, known_rows, row_of, unreadable
 from mlops_assets.adapters.database.tables import events
 from mlops_assets.core.clock import utc_text
-from mlops_assets.core.errors import Busy, Unavailable
+from mlops_assets.core.errors import Busy, PlatformError, Unavailable
 from mlops_assets.core.events import Event, Kind, Receipt, Scanned, StoredEvent, identified
 
 GROUP_EVENTS = 1_000  # that one transaction writes, unless a single call brings more
@@ -224,9 +224,10 @@ def _fields(line: str, sequence: int, body: str) -> dict[str, Any]:
 
 
 def _not_stored(error: Exception) -> Exception:
-    if not isinstance(error, exc.SQLAlchemyError):
+    if not isinstance(error, (exc.SQLAlchemyError, PlatformError)):
         return error
+    why = error.what if isinstance(error, PlatformError) else f"{str(error).partition(chr(10))[0]}."
     return Unavailable(
-        f"Events could not be stored: {str(error).partition(chr(10))[0]}.",
+        f"Events could not be stored. {why}",
         "None was acknowledged. Free some disk, or see to the database; then send them again with the same ids.",
     )

@@ -21,7 +21,7 @@ from sqlalchemy import exc
 
 from mlops_assets.adapters.database.engine import Database
 from mlops_assets.adapters.database.tables import leases
-from mlops_assets.core.errors import Busy
+from mlops_assets.core.errors import Busy, PlatformError
 
 POLL_SECONDS = 0.1
 log = logging.getLogger(__name__)
@@ -123,8 +123,8 @@ class SqlLeases:
             try:
                 with self._database.write() as connection:
                     beaten = connection.execute(leases.update().where(mine).values(beat=leases.c.beat + 1)).rowcount
-            except exc.DBAPIError:
-                log.warning("The lease %s could not be renewed; trying again", name, exc_info=True)
+            except (PlatformError, exc.DBAPIError) as error:
+                log.warning("The lease %s could not be renewed; trying again. %s", name, error)
                 continue
             if not beaten:
                 if not held.ended.is_set():

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import Send
 
+from mlops_assets.core.disk import full_disk
 from mlops_assets.core.errors import (
     Busy,
     Forbidden,
@@ -90,6 +91,7 @@ def status_of(error: PlatformError) -> tuple[int, str]:
 def install(app: FastAPI) -> None:
     """Let an app answer its errors in the one shape."""
     app.add_exception_handler(PlatformError, _platform_error)
+    app.add_exception_handler(OSError, _disk_error)
     app.add_exception_handler(RequestValidationError, _wrong_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
@@ -110,6 +112,13 @@ async def _platform_error(request: Request, error: Exception) -> JSONResponse:
     if status == 500:
         raise error  # ours to mend, not the caller's: it is logged with its traceback
     return answer_error(request, status, code, str(error))
+
+
+async def _disk_error(request: Request, error: Exception) -> JSONResponse:
+    found = full_disk(error)
+    if found is None:
+        raise error
+    return await _platform_error(request, found)
 
 
 async def _wrong_request(request: Request, error: Exception) -> JSONResponse:
