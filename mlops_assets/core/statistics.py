@@ -7,7 +7,7 @@ utterances of few speakers as if they were independent gave 17.8 % false promoti
 
 What a metric is, is in `measures`; how resamples are drawn in `resampling`; what bounds are, and why, in `bounds`.
 
-Measured once, while it was built (`test_statistics` repeats a part, `benchmarks/decision_quality.py` asks anew), on
+Measured once, while it was built (`test_error_rates` repeats a part, `benchmarks/decision_quality.py` asks anew), on
 56,000 pairs of equal systems in 14 designs (word errors of 6 to 50 correlated speakers, hits on 60 to 500
 items, macro-F1 with rare classes, RMSE of users with heavy tails): 3.5 % have a lower bound above 0 at alpha 0.05 (the
 worst design 4.6 %), 0.10 % at 0.0025 (the worst 0.28 %). Where 20 % of 200 items gain 1 and 4 % lose 5: 4.3 % and
@@ -144,7 +144,7 @@ def compare_all(
 
 def _paired(
     singles: "Sequence[_Single | None]",
-    found: "Difference | None",
+    found: Difference | None,
     alpha: float,
     gain_alpha: float | None,
     margin: float,
