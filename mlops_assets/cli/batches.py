@@ -51,7 +51,7 @@ def submit(
         return
     console.print(record.batch_id, markup=False)
     _follow(chosen, record.batch_id)
-    _end(chosen, record.batch_id, {"duplicate_of": document["duplicate_of"]})
+    end(chosen, record.batch_id, {"duplicate_of": document["duplicate_of"]})
 
 
 def _follow(chosen: Line, known: str) -> None:
@@ -68,7 +68,7 @@ def _follow(chosen: Line, known: str) -> None:
             console.print("No daemon runs (`mlops up` has one), so the batch is run here.")
             claim(platform(), chosen, known, "intake", actor=actor())
             outcome = run_batch(platform(), chosen, known)
-            _tell(outcome.success, outcome.error)
+            tell(outcome.success, outcome.error)
 
 
 def run(
@@ -85,14 +85,14 @@ def run(
         raise UsageError(f"'{until}' is no asset.", f"The assets are: {', '.join(ASSETS)}.")
     with progress.bar(platform(), [(chosen, known)]):
         outcome = run_batch(platform(), chosen, known, until=until)
-    _tell(outcome.success, outcome.error)
+    tell(outcome.success, outcome.error)
     if until is not None and outcome.success:
         answer(lifecycle_status.show(platform(), chosen, known), lambda out: out.print(f"{until} is made."))
         return
-    _end(chosen, known)
+    end(chosen, known)
 
 
-def _tell(success: bool, error: str | None) -> None:
+def tell(success: bool, error: str | None) -> None:
     """Say why a batch did not come to its end, which nothing that is recorded of it says."""
     if not success and error:
         console.print(f"error: {error}", style="red", markup=False)
@@ -207,11 +207,15 @@ def exit_code(document: dict[str, Any]) -> Exit:
     return Exit.FAILED if crashed else Exit.NOT_DEPLOYED
 
 
-def _end(chosen: Line, known: str, extra: dict[str, Any] | None = None) -> None:
+def end(chosen: Line, known: str, extra: dict[str, Any] | None = None) -> None:
+    """Print how a batch stands and what is next, and exit with what a shell is told of it."""
     document = {**lifecycle_status.show(platform(), chosen, known), **(extra or {})}
     answer(document, lambda out: describe(out, document))
     if document["status"] == "PENDING_REVIEW":
         console.print(f"next: mlops reviews approve|reject {document['decision_id'][:12]} --reason TEXT", markup=False)
+    if (document["status"], document["verdict"]) == ("DECIDED", "APPROVE"):
+        later = f"next: mlops run {chosen.line} {known}, once nothing hinders its release; the daemon of `mlops up`"
+        console.print(f"{later} tries again by itself.", markup=False)
     if document["deployment_status"] == "CANARY":
         console.print(rollouts.under_way(platform().versions.pointer(chosen.line)), markup=False)
     raise typer.Exit(exit_code(document))

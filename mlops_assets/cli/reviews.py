@@ -7,13 +7,13 @@ import typer
 from rich.console import Console
 
 from mlops_assets.cli import progress
-from mlops_assets.cli.batches import describe, exit_code
+from mlops_assets.cli.batches import end, tell
 from mlops_assets.cli.context import actor, line, platform
 from mlops_assets.cli.output import Json, answer, table
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.ports.accountability import Review
 from mlops_assets.core.records.decision import ReviewAnswer
-from mlops_assets.lifecycle import decide, status
+from mlops_assets.lifecycle import decide
 from mlops_assets.lifecycle.decide.page import write_decision_page
 from mlops_assets.lifecycle.decide.questions import document, question, questions, reminders
 from mlops_assets.lifecycle.reminding import remind as send_reminders
@@ -78,7 +78,8 @@ def remind(json: Json = False) -> None:
 
     told = send_reminders(platform(), platform().clock())
     for each in told.expired:
-        continue_batch(platform(), line(each.line), each.batch_id)
+        outcome = continue_batch(platform(), line(each.line), each.batch_id)
+        tell(outcome.success, outcome.error)
     sent = {
         "reminded": [each.decision_id for each in told.reminded],
         "expired": [each.decision_id for each in told.expired],
@@ -99,10 +100,9 @@ def _answer(decision: str, approve: bool, reason: str, reviewer: str | None) -> 
     decide.answer(platform(), review.decision_id, given)
     chosen = line(review.line)
     with progress.bar(platform(), [(chosen, review.batch_id)]):
-        continue_batch(platform(), chosen, review.batch_id)
-    ended = status.show(platform(), chosen, review.batch_id)
-    answer(ended, lambda out: describe(out, ended))
-    raise typer.Exit(exit_code(ended))
+        outcome = continue_batch(platform(), chosen, review.batch_id)
+    tell(outcome.success, outcome.error)
+    end(chosen, review.batch_id)
 
 
 def _find(prefix: str) -> Review:
