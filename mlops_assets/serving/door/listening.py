@@ -1,6 +1,7 @@
-"""How the gateway listens: HTTP whose headers may be neither slow nor endless, and logs as JSON lines.
+"""How the gateway listens: HTTP with limits to headers and to slow readers, and logs as JSON lines.
 
-uvicorn limits neither the time nor the size of headers; a thousand connections that send none would keep out everybody.
+uvicorn limits neither the time nor the size of headers, nor the time that a client takes to read its answer; a thousand
+connections that send none, or read none, would keep out everybody.
 """
 
 import asyncio
@@ -19,14 +20,64 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from mlops_assets.serving.door.visit import ARRIVED
 
 
-class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's HTTP, which ends a connection whose headers take too long or are too large, or that asks far ahead."""
+class WholeAnswers(asyncio.Transport):
+    """A connection's transport, which sends the head of an answer with the first of its body.
 
-    seconds = 10.0
-    most_bytes = 65_536
+    uvicorn writes them apart; each write is a call to the system, and wakes the client.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write what is no head, and with it the head that waits."""
+        part = bytes(data)
+        if part.startswith(b"HTTP/1.1 ") and not part.startswith(b"HTTP/1.1 100 "):
+            self.flush()
+            self._head = part
+        else:
+            head, self._head = self._head, b""
+            self._transport.write(head + part)
+
+    def flush(self) -> None:
+        """Write a head that has no body."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Close, once everything is written."""
+        self.flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    def is_closing(self) -> bool:
+        """Say whether it closes, or is closed."""
+        return self._transport.is_closing()
+
+    def get_write_buffer_size(self) -> int:
+        """Return the bytes that the system does not take yet."""
+        return self._transport.get_write_buffer_size()
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """uvicorn's HTTP, which ends a connection whose client is no good.
+
+    That is one whose headers take too long or are too large, that asks far ahead, or that does not read its answer.
+    """
+
+    seconds = 10.0  # that headers may take
+    most_bytes = 65_536  # of headers
+    read_seconds = 60.0  # that a client may take to read what waits for it
+    read_rate = 10_000.0  # bytes a second: what it has longer for, if much waits
     most_ahead = 1_000  # requests that wait for the answers of those before them
 
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None  # while something waits for the client to read on
     _reading = True  # headers: from the start of a request, or of the connection, to their end
     _began = False  # in what came last
     _size = 0
@@ -34,12 +85,15 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Wait for a first request, not for ever."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=1)  # whatever the system does not take at once is told of
+        self.transport = self._whole = WholeAnswers(transport)
         self._timer = self.loop.call_later(self.seconds, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._wait_no_longer()
         super().connection_lost(exc)
+        self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless these are headers without an end."""
@@ -77,6 +131,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Read no more before those that wait were answered; uvicorn reads on at each answer."""
+        self._whole.flush()
         super().on_response_complete()
         if self.pipeline:
             self.flow.pause_reading()
@@ -85,6 +140,20 @@ class BoundedHttp(HttpToolsProtocol):
         """Say that the whole body is there: whoever reads it needs no clock."""
         super().on_message_complete()
         self.scope[ARRIVED] = True  # pyright: ignore[reportGeneralTypeIssues]
+
+    def pause_writing(self) -> None:
+        """Wait until the client has read on, but not for ever."""
+        super().pause_writing()
+        if self._unread is None:
+            seconds = self.read_seconds + self.transport.get_write_buffer_size() / self.read_rate
+            self._unread = self.loop.call_later(seconds, self._end)
+
+    def resume_writing(self) -> None:
+        """The client has read all that waited."""
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _wait_no_longer(self) -> None:
         if self._timer is not None:
@@ -98,8 +167,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._end()
 
     def _end(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.abort()
+        self.transport.abort()  # though it may be closing: that waits for the client to read what is left
 
 
 class Server(uvicorn.Server):

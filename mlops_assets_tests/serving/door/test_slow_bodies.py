@@ -1,7 +1,8 @@
-"""Clients that are slow, silent or endless: they are ended, and hinder nobody."""
+"""Clients that are slow, silent or endless, or do not read: they are ended, and hinder nobody."""
 
 import resource
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -124,6 +125,76 @@ def is_answered(url: str) -> bool:
     with connected(url) as line:
         line.sendall(b"GET /none HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
         return read_all(line).startswith(b"HTTP/1.1 200 ")
+
+
+PART = 2**20
+PARTS = 16  # more than the system holds for a client
+
+
+class Listened(BoundedHttp):
+    """Says when a connection is gone."""
+
+    ended: threading.Event
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.ended.set()
+
+
+async def large(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with many bytes, at once or in parts."""
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    size = b"%d" % (PART * PARTS)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", size)]})
+    if scope["path"] == "/parts":
+        for _ in range(PARTS - 1):
+            await send({"type": "http.response.body", "body": bytes(PART), "more_body": True})
+        await send({"type": "http.response.body", "body": bytes(PART)})
+    else:
+        await send({"type": "http.response.body", "body": bytes(PART * PARTS)})
+
+
+@pytest.mark.parametrize("path", ["/parts", "/whole"])
+@pytest.mark.parametrize("after", ["keep-alive", "close"])
+def test_who_does_not_read_an_answer_is_ended(path: str, after: str) -> None:
+    class Hasty(Listened):
+        ended = threading.Event()
+        read_seconds, read_rate = 0.2, 1e9
+
+    with serving(large, http=Hasty) as url, asking(url, path, after) as line:
+        assert line.recv(1_000).startswith(b"HTTP/1.1 200 ")
+        assert Hasty.ended.wait(10)
+        assert len(read_all(line)) < PART * PARTS
+
+
+@pytest.mark.parametrize("path", ["/parts", "/whole"])
+def test_who_reads_an_answer_late_gets_all_of_it(path: str) -> None:
+    class Patient(Listened):
+        ended = threading.Event()
+        read_seconds, read_rate = 0.2, 1_000
+
+    with serving(large, http=Patient) as url, asking(url, path, "close") as line:
+        first = line.recv(1_000)
+        assert not Patient.ended.wait(0.5)
+        head, _, body = (first + read_all(line)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert len(body) == PART * PARTS
+
+
+def asking(url: str, path: str, after: str) -> socket.socket:
+    """Ask for an answer, by a client whose system takes little of it ahead."""
+    address = urlsplit(url)
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    line.settimeout(20)
+    line.connect((address.hostname, address.port))
+    line.sendall(f"GET {path} HTTP/1.1\r\nHost: here\r\nConnection: {after}\r\n\r\n".encode())
+    return line
 
 
 def pour(line: socket.socket, filler: bytes) -> None:
