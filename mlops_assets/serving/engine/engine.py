@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from pydantic import JsonValue
 
@@ -34,7 +33,7 @@ from mlops_assets.serving.engine.workers import ServedModel
 BEAT_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Request:
     """What somebody asked; times are of `perf_counter`. `unstored` are predictions of which the answer waits."""
 
@@ -184,40 +183,34 @@ class Engine:
         cold = answered < COLD_ANSWERS
         if cold:
             self._answered[model.pid] = answered + len(inputs)
+        line = request.line
+        take = request.unstored.append if line.serving.durable_predictions else self.recorder.add
+        together = ids[0] if len(ids) > 1 else None
         answers = []
         for name, given, reply, failed in zip(ids, inputs, replies, of or [None] * len(ids), strict=True):
             known = None if reply.problem else name
-            answer = Answer(
-                known, model.version, arm, latency, reply.body, reply.shown, reply.problem, reply.failure, reply.why
-            )
+            answer = Answer(known, model.version, arm, latency, *reply)
             answers.append(answer)
-            if known is not None:
-                more = {"request": ids[0] if len(ids) > 1 else None, "of": failed, "cold": cold or None}
-                self._record(request, known, given, answer, more)
-        return answers
-
-    def _record(
-        self, request: _Request, name: str, given: JsonValue | Blob, answer: Answer, more: dict[str, Any]
-    ) -> None:
-        line = request.line
-        take = request.unstored.append if line.serving.durable_predictions else self.recorder.add
-        kept: dict[str, Any] = {}
-        if line.collection.keep_payloads:
-            kept = {"input": given, "output": answer.output}
-        take(
-            Seen(
-                line=line,
-                event_id=name,
-                version=answer.version,
-                arm=answer.arm,
-                latency_ms=answer.latency_ms,
-                error=answer.failure or None,
-                user=request.user,
-                **more,
-                shown=answer.shown if answer.body else None,
-                **kept,
+            if known is None:
+                continue
+            kept = {"input": given, "output": answer.output} if line.collection.keep_payloads else {}
+            take(
+                Seen(
+                    line=line,
+                    event_id=known,
+                    version=model.version,
+                    arm=arm,
+                    latency_ms=latency,
+                    error=reply.failure or None,
+                    user=request.user,
+                    shown=reply.shown if reply.body else None,
+                    of=failed,
+                    request=together,
+                    cold=cold or None,
+                    **kept,
+                )
             )
-        )
+        return answers
 
     async def _beat(self) -> None:
         while True:

@@ -9,7 +9,6 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -30,17 +29,6 @@ GATHER_SECONDS = 0.01  # that a first copy waits for others: one by one they wou
 COPIES_SECONDS = 0.005  # that a frame of copies may take, for whoever asks meanwhile waits for it
 FIRST_DELAY, LONGEST_DELAY = 0.25, 30.0  # seconds before a process that failed twice in a row is started again
 ATTEMPTS = 2  # processes that one request may be given to
-
-
-@dataclass(slots=True)
-class _Flight:
-    asks: list[Ask]
-    size: int
-    began: float
-    deadline: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.deadline = min(ask.deadline for ask in self.asks)
 
 
 class ServedModel:
@@ -70,7 +58,7 @@ class ServedModel:
         self._loop = asyncio.get_running_loop()
         self._begun: WorkerProcess | None = None
         self._process: WorkerProcess | None = None  # once it may be asked
-        self._flight: _Flight | None = None
+        self._flight: list[Ask] = []  # what the process was given, and has not answered
         self._queue: deque[Ask] = deque()
         self._background: deque[Ask] = deque()
         self._gathering: asyncio.TimerHandle | None = None
@@ -177,7 +165,7 @@ class ServedModel:
 
     def _pump(self) -> None:
         """Give the process what waits, if it has nothing to do."""
-        if self._process is None or self._flight is not None:
+        if self._process is None or self._flight:
             return
         asks: list[Ask] = []
         room = self.line.serving.max_batch
@@ -192,7 +180,7 @@ class ServedModel:
             room -= len(ask.inputs)
             if ask.attempts:
                 break  # it may be what killed the last process: alone, it takes nobody with it
-        if not asks and self._gathering is None:
+        if not asks and self._background and self._gathering is None:
             asks = self._copies()
         if not asks:
             if self._closing:
@@ -218,7 +206,7 @@ class ServedModel:
         for ask in asks:
             ask.attempts += 1
             ask.began = now
-        self._flight = _Flight(asks, sum(len(ask.inputs) for ask in asks), now)
+        self._flight = asks
         if len(asks) == 1:
             letters, parts = asks[0].inputs.letters, asks[0].inputs.parts
         else:
@@ -229,15 +217,16 @@ class ServedModel:
     def _returned(self, said: list[bytes]) -> None:
         """Hand out what the process answered; a process that is lost is dealt with by `_supervise`."""
         flight = self._flight
-        if flight is None:
+        if not flight:
             return
-        replies = replies_of(said, flight.size)
-        self._flight = None
-        self._seconds = (time.perf_counter() - flight.began) / flight.size
+        size = sum(len(ask.inputs) for ask in flight)
+        replies = replies_of(said, size)
+        self._flight = []
+        self._seconds = (time.perf_counter() - flight[0].began) / size
         if self._lost:
             self._lost, self.problem = 0, ""
         at = 0
-        for ask in flight.asks:
+        for ask in flight:
             if not ask.replies.done():
                 ask.replies.set_result(replies[at : at + len(ask.inputs)])
             at += len(ask.inputs)
@@ -245,9 +234,9 @@ class ServedModel:
 
     def _land(self, why: str) -> None:
         """Answer those whose process was lost, or put them at the head of the queue for the next one."""
-        flight, self._flight = self._flight, None
+        flight, self._flight = self._flight, []
         now = time.perf_counter()
-        for ask in reversed(flight.asks if flight else []):
+        for ask in reversed(flight):
             if now >= ask.deadline:
                 ask.fail("timeout", f"it took longer than {self.line.serving.timeout_seconds:g} s")
             elif ask.patient and ask.attempts < ATTEMPTS and self.state == "ready":
@@ -257,7 +246,7 @@ class ServedModel:
                 ask.fail("crashed", why)
 
     def _give_up(self, why: str) -> None:
-        for ask in self._flight.asks if self._flight else ():
+        for ask in self._flight:
             ask.fail("unavailable", why)
         self._drop(self._queue, why)
         self._drop(self._background, why)
@@ -279,7 +268,7 @@ class ServedModel:
                     queue.remove(ask)
                     self._waiting -= len(ask.inputs) if queue is self._queue else 0
                     ask.fail("overloaded", "it waited too long for others to be answered")
-            if self._process is not None and self._flight is not None and self._flight.deadline <= now:
+            if self._process is not None and any(ask.deadline <= now for ask in self._flight):
                 self._process.kill("it did not answer in time")
             elif ticks % MEMORY_TICKS == 0 and self._begun is not None:
                 self._begun.hold_to(self.line.serving.memory_gb)
