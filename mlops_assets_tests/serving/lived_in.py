@@ -11,6 +11,7 @@ import pytest
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from mlops_assets.core.events import Prediction
+from mlops_assets.core.serving import HealthSample, Signal
 from mlops_assets.lifecycle import keys
 from mlops_assets.lifecycle.deployment import rollout
 from mlops_assets.lifecycle.monitoring.watching import look
@@ -92,6 +93,22 @@ def answered(gateway: Gateway, canary: int, failing: int = 0) -> None:
         for at in range(300)
     ]  # fmt: skip
     gateway.platform.events.append("topics", given)
+
+
+def sample(version: int, at: datetime, **changes: object) -> HealthSample:
+    """Return a sample of the health of `topics`: fine but for p95."""
+    fine = HealthSample(
+        line="topics", version=version, at=at.isoformat(timespec="milliseconds"), window_seconds=300, status="HEALTHY",
+        score=0.98, connection_score=1, error_score=0.97, latency_score=0.96, requests=400, failures=3,
+        latency_avg_ms=11, latency_p95_ms=21, latency_p99_ms=34,
+        signals=(
+            Signal(name="error_rate", value=0.0075, limit=0.05, unit="of requests", passed=True, n=400),
+            Signal(name="latency_p95", value=2100, limit=1000, unit="ms", passed=False, n=400),
+            Signal(name="accuracy", value=None, limit=0.9, unit="of predictions", passed=None, n=3),
+        ),
+        issues=("p95 is beyond its limit",),
+    )  # fmt: skip
+    return fine.model_copy(update=changes)
 
 
 @dataclass

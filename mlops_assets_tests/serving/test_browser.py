@@ -18,9 +18,10 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from tenacity import Retrying, stop_after_delay
 
+from mlops_assets.core.serving import Beat, ServedVersion
 from mlops_assets.lifecycle.deployment import rollout
 from mlops_assets_tests.serving.gateway_fixture import Gateway
-from mlops_assets_tests.serving.lived_in import asked, begin_canary, lived_in, own_gateway
+from mlops_assets_tests.serving.lived_in import asked, begin_canary, lived_in, own_gateway, sample
 
 __all__ = ["lived_in", "own_gateway"]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -206,6 +207,25 @@ def test_a_canary_can_be_read_and_sent_on_by_an_admin(browser: Browser, own_gate
     made = own_gateway.platform.versions.pointer("topics").rollout
     assert made is not None
     assert made.share == 0.25
+
+
+def test_no_name_and_no_reason_is_too_long_for_a_page(browser: Browser, own_gateway: Gateway) -> None:
+    platform, now = own_gateway.platform, datetime.now(UTC)
+    word = "\u202e" + "supercalifragilistic" * 30
+    wrong = sample(2, now, issues=(word,), recommendations=(word,))
+    explained = tuple(each.model_copy(update={"explanation": word}) for each in wrong.signals)
+    platform.watch.record(wrong.model_copy(update={"signals": explained}))
+    failed = ServedVersion(version=2, servable="0" * 64, state="failed", problem=word)
+    platform.watch.beat(Beat(gateway=word[:100], at=now.isoformat(), lines={"topics": (failed,)}))
+    refuse(own_gateway, word)
+    rollout.deploy(platform, own_gateway.line, 1, strategy="canary", actor=word, reason=word)
+    rollout.hold(platform, own_gateway.line, why=word, actor=word)
+    with visiting(browser, own_gateway, "admin") as visit:
+        for path in ("/", "/lines/topics", "/lines/topics/versions", "/lines/topics/promote"):
+            visit.page.goto(visit.url + path)
+            for closed in visit.page.locator("summary").all():
+                closed.click()
+            visit.audited()
 
 
 def test_an_answer_without_a_reason_stays_on_the_page_and_in_the_field(browser: Browser, own_gateway: Gateway) -> None:

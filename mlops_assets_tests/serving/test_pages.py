@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from tenacity import Retrying, stop_after_delay
 
 from mlops_assets.core.ports.accountability import LedgerEntry
-from mlops_assets.core.serving import Beat, HealthSample, ServedVersion, Signal
+from mlops_assets.core.serving import Beat, ServedVersion
 from mlops_assets.lifecycle import pages as reports
 from mlops_assets.lifecycle.deployment import rollout
 from mlops_assets.lifecycle.monitoring.watching import look
 from mlops_assets.serving import pages
 from mlops_assets.serving.pages.charts import Drawn, Limit, Series, drawn
+from mlops_assets.serving.pages.rendering import evalue
 from mlops_assets.serving.pages.story import latest, told
 from mlops_assets_tests.lines import baseline_line
 from mlops_assets_tests.platform_fixture import make_platform
@@ -30,6 +31,7 @@ from mlops_assets_tests.serving.lived_in import (
     lived_in,
     opened,
     own_gateway,
+    sample,
     seen_gateway,
 )
 
@@ -45,21 +47,6 @@ PATHS = (
     "/review/{decision}",
     "/lines/none",
 )
-
-
-def sample(version: int, at: datetime, **changes: object) -> HealthSample:
-    fine = HealthSample(
-        line="topics", version=version, at=at.isoformat(timespec="milliseconds"), window_seconds=300, status="HEALTHY",
-        score=0.98, connection_score=1, error_score=0.97, latency_score=0.96, requests=400, failures=3,
-        latency_avg_ms=11, latency_p95_ms=21, latency_p99_ms=34,
-        signals=(
-            Signal(name="error_rate", value=0.0075, limit=0.05, unit="of requests", passed=True, n=400),
-            Signal(name="latency_p95", value=2100, limit=1000, unit="ms", passed=False, n=400),
-            Signal(name="accuracy", value=None, limit=0.9, unit="of predictions", passed=None, n=3),
-        ),
-        issues=("p95 is beyond its limit",),
-    )  # fmt: skip
-    return fine.model_copy(update=changes)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +118,7 @@ def test_the_page_of_a_line_has_score_and_gates_and_draws_them_over_time(watched
     drawn_charts = [each.attributes.get("aria-label") for each in page.all("svg")]
     assert len(drawn_charts) == 4
     assert any(str(says).startswith("Health score of each version") for says in drawn_charts)
-    assert "beyond 1000" in page.text
+    assert "2.1 s, beyond 1 s" in page.text
 
 
 def test_a_line_that_nobody_asks_is_not_called_inconclusive(own_gateway: Gateway) -> None:
@@ -155,6 +142,7 @@ def test_a_canary_is_shown_with_its_evidence_while_it_runs_and_after_it_was_take
         assert "Signal by signal" in page.text
         assert [each for each in page.all("svg") if "log10 of the e-value" in str(each.attributes["aria-label"])]
         assert "taken back" in page.text
+    assert page.text.index("Take version 1 back") < page.text.index("The judge says")
     for attempt in Retrying(stop=stop_after_delay(30)):
         with attempt:
             answered(own_gateway, 30, failing=30)
@@ -214,6 +202,14 @@ def test_a_chart_stays_in_its_frame_and_keeps_its_last_point_and_its_peak(
                  limits=[Limit(name="l", value=limit)], logarithmic=logarithmic)  # fmt: skip
     assert both is not None
     assert min(y for _, y in places) == pytest.approx(both.dots[1][2], abs=0.11)
+
+
+def test_figures_are_said_as_people_write_them() -> None:
+    series = [Series(name="a", colour=1, points=((0, -0.0), (1, 0.183), (2, 999.7), (3, 12_345)))]
+    chart = drawn("t", series, says="s", across="x")
+    assert chart is not None
+    assert [row[1] for row in chart.rows] == ["0", "0.183", "1,000", "12,345"]
+    assert [evalue(log10) for log10 in (0, 0.5, 3.3, 7)] == ["1", "3.16", "1,995", "1e+7"]
 
 
 def test_nothing_is_drawn_of_nothing() -> None:

@@ -108,10 +108,10 @@ def drawn(
         top = top if top > bottom else bottom + 1
         step = _step((top - bottom) / 4)
         bottom, top = math.floor(bottom / step) * step, math.ceil(top / step - 1e-9) * step
-        marks = [(bottom + at * step, _number(bottom + at * step)) for at in range(round((top - bottom) / step) + 1)]
+        marks = [(bottom + at * step, number(bottom + at * step)) for at in range(round((top - bottom) / step) + 1)]
 
     first, last = min(xs), max(xs)
-    name = _moment(last - first) if moments else _number
+    name = _moment(last - first) if moments else number
 
     def place(x: float) -> float:
         share = (x - first) / (last - first) if last > first else 0.5
@@ -160,7 +160,7 @@ def _rows(series: Sequence[Series], name: Callable[[float], str]) -> tuple[tuple
     step = max(1, -(-len(xs) // TABLE_ROWS))
     chosen = xs[:-1:step] + xs[-1:]
     found = [dict(each.points) for each in series]
-    return tuple((name(x), *(_number(values[x]) if x in values else "–" for values in found)) for x in chosen)
+    return tuple((name(x), *(number(values[x]) if x in values else "–" for values in found)) for x in chosen)
 
 
 def _ticks(first: float, last: float) -> list[float]:
@@ -179,8 +179,9 @@ def _step(rough: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+def number(value: float) -> str:
+    """Return a number with three digits, or all of those before its point."""
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value or 0:.3g}"  # a zero has no sign
 
 
 def _power(power: int) -> str:

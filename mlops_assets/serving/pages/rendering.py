@@ -17,6 +17,7 @@ from mlops_assets.core.digests import sha256_bytes
 from mlops_assets.lifecycle import pages
 from mlops_assets.lifecycle.decide.questions import questions
 from mlops_assets.serving.door.access import Caller
+from mlops_assets.serving.pages.charts import number
 from mlops_assets.wiring.settings import read_settings
 
 FOLDER = Path(__file__).parent
@@ -101,4 +102,4 @@ def score(value: float | None) -> str:
 
 def evalue(log10: float) -> str:
     """Return an e-value given its log10."""
-    return f"{10**log10:.3g}" if abs(log10) < 5 else f"1e{log10:+.0f}"
+    return number(10**log10) if abs(log10) < 5 else f"1e{log10:+.0f}"
