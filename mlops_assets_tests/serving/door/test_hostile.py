@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from mlops_assets.serving.door.rates import MOST_NAMES, Rates
-from mlops_assets.serving.door.strict import read_json
+from mlops_assets.serving.door.strict import MOST_COMMAS, read_json, strict_json
 from mlops_assets.serving.door.visit import LONGEST_TARGET
 from mlops_assets_tests.serving.door.test_door import bearer, connection, read_all, until
 from mlops_assets_tests.serving.gateway_fixture import Gateway, idle_gateway
@@ -101,8 +101,8 @@ def test_requests_ahead_of_their_answers_do_not_pile_up(idle_gateway: Gateway) -
 
 
 def test_a_large_document_is_read_while_others_are_answered() -> None:
-    """The loop turns while a document of half a million objects is read."""
-    document = b"[" + b"{}," * 500_000 + b"{}]"
+    """The loop turns while a document of as many objects as there may be is read."""
+    document = b"[" + b"{}," * MOST_COMMAS + b"{}]"
 
     async def turns() -> int:
         reading = asyncio.create_task(read_json(document))
@@ -110,10 +110,18 @@ def test_a_large_document_is_read_while_others_are_answered() -> None:
         while not reading.done():
             await asyncio.sleep(0)
             count += 1
-        assert len(await reading) == 500_001
+        assert len(await reading) == MOST_COMMAS + 1
         return count
 
     assert asyncio.run(turns()) > 10
+
+
+@pytest.mark.parametrize("value", [b"1", b"[]", b'""'])
+def test_more_values_than_are_read_at_once_are_refused(value: bytes) -> None:
+    """Ten megabytes of numbers would hold everybody up for a second, of empty lists for three."""
+    values = b",".join([value] * (10 * 2**20 // (len(value) + 1)))
+    with pytest.raises(ValueError, match="more than 262,144 commas: send so many values in several requests"):
+        strict_json(b'{"input": [' + values + b"]}")
 
 
 def test_wrong_keys_from_ever_new_addresses_are_counted_in_bounded_memory() -> None:
