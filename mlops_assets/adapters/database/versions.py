@@ -135,7 +135,7 @@ def _pointer(connection: sa.Connection, line: str) -> Pointer:
     row = connection.execute(sa.select(pointers).where(pointers.c.line == line)).one_or_none()
     if row is None:
         return Pointer(line=line, revision=0, roles={})
-    rollout = None if row.rollout is None else Rollout.parse(row.rollout)
+    rollout = None if row.rollout is None else Rollout.parse_peer(row.rollout)
     return Pointer(line=line, revision=row.revision, roles=json.loads(row.roles), rollout=rollout)
 
 

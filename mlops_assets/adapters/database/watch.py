@@ -51,7 +51,7 @@ class SqlWatch:
         query = sa.select(health.c.body).where(health.c.line == line, health.c.at >= utc_text(since))
         with self._database.read() as connection:
             found = connection.scalars(query.order_by(health.c.at, health.c.version))
-            return [HealthSample.parse(body) for body in found]
+            return [HealthSample.parse_peer(body) for body in found]
 
     def forget_before(self, line: str, time: datetime) -> int:
         """Delete the samples before a time; return how many."""
@@ -71,4 +71,4 @@ class SqlWatch:
         """Return what every gateway that has said something since a time said last."""
         query = sa.select(gateways.c.body).where(gateways.c.at >= utc_text(since)).order_by(gateways.c.gateway)
         with self._database.read() as connection:
-            return [Beat.parse(body) for body in connection.scalars(query)]
+            return [Beat.parse_peer(body) for body in connection.scalars(query)]

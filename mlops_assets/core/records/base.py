@@ -26,6 +26,11 @@ class Record(BaseModel):
         """Read a record back from its JSON text."""
         return cls.model_validate_json(text)
 
+    @classmethod
+    def parse_peer(cls, text: str | bytes) -> Self:
+        """Read what another running process wrote, perhaps of a newer release: keys not known here are left out."""
+        return cls.model_validate_json(text, extra="ignore")
+
 
 class AssetRecord(Record):
     """What every record of the chain has: its line, its batch and its parents' record digests."""

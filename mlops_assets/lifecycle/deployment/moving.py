@@ -114,4 +114,4 @@ def state_after(entry: LedgerEntry) -> Pointer | None:
     if "roles" not in entry.body:
         return None
     state = {name: entry.body[name] for name in ("revision", "roles", "rollout")}
-    return Pointer.model_validate({"line": entry.line, **state})
+    return Pointer.model_validate({"line": entry.line, **state}, extra="ignore")

@@ -5,9 +5,12 @@ about it: only one of two that looked at the same events goes on, and what a cra
 is stored at the next look. What follows is in `acting`.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from pydantic import ValidationError
 
 from mlops_assets.core import canary
 from mlops_assets.core.clock import utc, utc_text
@@ -41,6 +44,7 @@ from mlops_assets.lifecycle.monitoring.watched import (
 TOGETHER = 5_000  # events of one reading
 MOST = 40_000  # events of one look; the next one goes on
 HEALTH_DAYS = 30
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,11 @@ def _read(platform: Platform, line: Line) -> tuple[int, Watched]:
     revision, body = platform.watch.state(line.line)
     if body is None:
         return revision, Watched(shown=WatchState(line=line.line))
-    return revision, Watched.model_validate(body)
+    try:
+        return revision, Watched.model_validate(body, extra="ignore")
+    except ValidationError as error:  # of another release: whoever looks next counts the rollout's events again
+        log.warning("What was seen of %s cannot be read, so its watch begins anew: %s", line.line, error)
+        return revision, Watched(shown=WatchState(line=line.line))
 
 
 def _events(
