@@ -1,10 +1,10 @@
 """What requests say, in strict schemas: an answer to a review, a move of a line's versions."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.line import Line
@@ -28,19 +28,29 @@ def _said(text: str) -> str:
 Reason = Annotated[str, Field(max_length=LONGEST_REASON), AfterValidator(_said)]
 
 
-class Reply(BaseModel):
-    """A person's answer to a review; whose key it is answers."""
+class Asked(BaseModel):
+    """What a request's JSON says: a number is a number there, and `"yes"` is not `true`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+AnyAsked = TypeVar("AnyAsked", bound=Asked)
+
+
+def as_form(asked: type[AnyAsked]) -> type[AnyAsked]:
+    """Return the same as a form sends it: every value is a text."""
+    return create_model(asked.__name__, __base__=asked, __config__=ConfigDict(strict=False))
+
+
+class Reply(Asked):
+    """A person's answer to a review; whose key it is answers."""
 
     approve: bool
     reason: Reason
 
 
-class Wish(BaseModel):
+class Wish(Asked):
     """Why a line is to be moved, and from which revision of its pointer, if the caller looked."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Reason
     revision: int | None = Field(default=None, ge=0, description="409 if the line moved since; makes repeats harmless")

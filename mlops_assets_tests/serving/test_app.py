@@ -196,6 +196,26 @@ def test_strict_json_reaches_every_route_with_a_body(gateway: Gateway) -> None:
                 assert "twice" in answer.json()["error"]["message"], path
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("lines/topics/deploy", {"version": "1"}),
+        ("lines/topics/deploy", {"version": 1.0}),
+        ("lines/topics/rollback", {"version": True}),
+        ("lines/topics/retire", {"version": "1"}),
+        ("lines/topics/advance", {"revision": "1"}),
+        ("lines/topics/promote", {"revision": 1.0}),
+        ("reviews/0", {"approve": "yes"}),
+        ("reviews/0", {"approve": 1}),
+    ],
+)
+def test_what_json_says_is_not_taken_for_another_type(gateway: Gateway, path: str, body: dict[str, object]) -> None:
+    with gateway.client("admin") as client:
+        answer = client.post(f"/v1/{path}", json={**body, "reason": "why not"})
+    assert answer.status_code == 422, answer.text
+    assert f"body.{next(iter(body))}: Input should be a valid" in answer.json()["error"]["message"]
+
+
 def every(kind: type) -> Iterator[type]:
     for each in kind.__subclasses__():
         yield each

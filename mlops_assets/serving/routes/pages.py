@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 from mlops_assets.core.errors import NotFound
 from mlops_assets.core.records.decision import Decision
 from mlops_assets.serving import moves
-from mlops_assets.serving.asked import DeployWish, RetireWish, RollbackWish, Wish, line_of, platform_of
+from mlops_assets.serving.asked import DeployWish, RetireWish, RollbackWish, Wish, as_form, line_of, platform_of
 from mlops_assets.serving.door.access import Caller, requires
 from mlops_assets.serving.moves import ROLES, Move, Verb
 from mlops_assets.serving.pages.lines import line_page, overview
@@ -20,11 +20,11 @@ from mlops_assets.serving.pages.versions import confirmation, versions_page
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Viewer = Annotated[Caller, requires("viewer")]
 FORMS: dict[Verb, type[Wish]] = {
-    "rollback": RollbackWish,
-    "deploy": DeployWish,
-    "advance": Wish,
-    "promote": Wish,
-    "retire": RetireWish,
+    "rollback": as_form(RollbackWish),
+    "deploy": as_form(DeployWish),
+    "advance": as_form(Wish),
+    "promote": as_form(Wish),
+    "retire": as_form(RetireWish),
 }
 
 

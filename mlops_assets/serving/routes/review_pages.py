@@ -9,7 +9,7 @@ from mlops_assets.core.errors import NotFound
 from mlops_assets.core.records.decision import Decision
 from mlops_assets.core.records.evaluation import EvalReport
 from mlops_assets.lifecycle.decide.questions import question
-from mlops_assets.serving.asked import Reply, platform_of, reply
+from mlops_assets.serving.asked import Reply, as_form, platform_of, reply
 from mlops_assets.serving.door.access import Caller, requires
 from mlops_assets.serving.pages.problems import PageRoute
 from mlops_assets.serving.pages.rendering import REPORT_POLICY, page
@@ -37,7 +37,7 @@ def show(request: Request, decision_id: str, caller: Viewer) -> Response:
 def answer(
     request: Request,
     decision_id: str,
-    said: Annotated[Reply, Form()],
+    said: Annotated[as_form(Reply), Form()],  # pyright: ignore[reportInvalidTypeForm, reportGeneralTypeIssues]
     caller: Annotated[Caller, requires("reviewer")],
 ) -> Response:
     """Approve or reject; see `decide.answer`."""
