@@ -14,13 +14,14 @@ from mlops_assets.core.ports.accountability import LedgerEntry
 from mlops_assets.core.serving import Beat, ServedVersion
 from mlops_assets.lifecycle import pages as reports
 from mlops_assets.lifecycle.deployment import rollout
+from mlops_assets.lifecycle.deployment.bootstrapping import bootstrap
 from mlops_assets.lifecycle.monitoring.watching import look
 from mlops_assets.serving import pages
 from mlops_assets.serving.pages.charts import Drawn, Limit, Series, drawn
 from mlops_assets.serving.pages.rendering import evalue
 from mlops_assets.serving.pages.story import latest, told
 from mlops_assets_tests.lines import baseline_line
-from mlops_assets_tests.platform_fixture import make_platform
+from mlops_assets_tests.platform_fixture import InProcess, make_platform
 from mlops_assets_tests.serving.gateway_fixture import Gateway, IdleEngine, gateway_of
 from mlops_assets_tests.serving.lived_in import (
     PAGE,
@@ -122,6 +123,10 @@ def test_the_page_of_a_line_has_score_and_gates_and_draws_them_over_time(watched
 
 
 def test_a_line_that_nobody_asks_is_not_called_inconclusive(own_gateway: Gateway) -> None:
+    for path in ("/", "/lines/topics"):
+        text = opened_page(own_gateway, path).text
+        assert "Nobody has looked at it in the last quarter of an hour: its health is not known." in text
+        assert "No requests" not in text
     look(own_gateway.platform, own_gateway.line, datetime.now(UTC))
     for path in ("/", "/lines/topics"):
         text = opened_page(own_gateway, path).text
@@ -151,6 +156,21 @@ def test_a_canary_is_shown_with_its_evidence_while_it_runs_and_after_it_was_take
     after = opened_page(own_gateway, "/lines/topics")
     assert "The judge says roll back" in after.text
     assert len(after.values("id")) == len(set(after.values("id")))
+
+
+def test_the_first_page_begins_with_what_alarms_and_says_of_when_its_figures_are(tmp_path: Path) -> None:
+    line = baseline_line(tmp_path)
+    known = [line.model_copy(update={"line": name}) for name in ("calm", "moving", "sick")]
+    platform = make_platform(tmp_path / "site", compute=InProcess(), lines=lambda: known)
+    for each in known:
+        assert bootstrap(platform, each) is not None
+    now = datetime.now(UTC)
+    platform.watch.record(sample(1, now - timedelta(minutes=9), line="sick", status="CRITICAL"))
+    with gateway_of(platform, line, engine=IdleEngine()) as made, made.client("viewer", headers=PAGE) as client:
+        page = Page(client.get("/").text)
+    assert [name for name in page.values("id") if name.startswith("line-")] == ["line-sick", "line-calm", "line-moving"]
+    assert "Traffic of 5 minutes, sampled 9 minutes ago" in page.text
+    assert "without JavaScript, reload the page to see how they are" in page.text
 
 
 def test_a_platform_without_lines_or_versions_says_what_to_do(tmp_path: Path) -> None:

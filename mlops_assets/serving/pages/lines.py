@@ -66,11 +66,16 @@ class LineView(Record):
     rollout: Rollout | None
     canary: rolling.Judged | None = None
 
+    @property
+    def alarming(self) -> bool:
+        """Whether somebody has to look at it now."""
+        return bool(self.troubles) or (self.health is not None and self.health.status == "CRITICAL")
+
 
 class Overview(Record):
     """The first page."""
 
-    lines: tuple[LineView, ...] = Field(description="Those that serve, what is being rolled out first")
+    lines: tuple[LineView, ...] = Field(description="Those that serve: what alarms first, then rollouts")
     idle: tuple[LineView, ...] = Field(description="Those of which nothing serves yet")
     reviews: int
     gateways: tuple[str, ...]
@@ -95,12 +100,16 @@ def overview(platform: Platform, now: datetime) -> Overview:
     asked = [each.review.line for each in open_questions]
     views = [line_view(platform, line, now, beats, asked.count(line.line)) for line in platform.lines()]
     return Overview(
-        lines=tuple(sorted((each for each in views if each.production is not None), key=lambda each: not each.rollout)),
+        lines=tuple(sorted((each for each in views if each.production is not None), key=_urgency)),
         idle=tuple(each for each in views if each.production is None),
         reviews=len(open_questions),
         gateways=tuple(beat.gateway for beat in beats),
         told=tuple(story.latest(platform, TOLD)),
     )
+
+
+def _urgency(view: LineView) -> tuple[bool, bool]:
+    return not view.alarming, not view.rollout
 
 
 def line_page(platform: Platform, line: Line, now: datetime) -> LinePage:
