@@ -26,6 +26,7 @@ from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.core.tasks import Task, TaskResult
 from mlops_assets.wiring.platform import open_platform
 from mlops_assets.wiring.settings import Settings
+from mlops_assets_tests.waiting import wait_until
 
 
 class InProcess:
@@ -110,8 +111,13 @@ def make_platform(
 def copied(folder: Path, to: Path) -> Path:
     """Copy a folder with a home that this process made and left; return the copy.
 
-    What is left of its platform is let go of first: an open database loses two files when it is closed, and a copy that
-    is being made would miss them.
+    Its databases are closed first: each loses its log when it is, which a copy that is being made would miss. What is
+    left of a platform is let go of; a thread of a lease may hold it for a moment longer.
     """
-    gc.collect()
+
+    def closed() -> bool:
+        gc.collect()
+        return not [*folder.rglob("*.db-wal")]
+
+    wait_until(closed)
     return Path(shutil.copytree(folder, to))

@@ -1,6 +1,5 @@
 """Replaying decisions as a user does: on the home they were made in, and on a copy of it elsewhere."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from mlops_assets.wiring.platform import open_platform
 from mlops_assets.wiring.settings import Settings
 from mlops_assets_tests.cli.conftest import Shell
 from mlops_assets_tests.lifecycle.tampering import rewrite, tamper
+from mlops_assets_tests.platform_fixture import copied
 
 
 def decided(shell: Shell) -> list[Decision]:
@@ -23,8 +23,8 @@ def decided(shell: Shell) -> list[Decision]:
 @pytest.fixture
 def copy(lived_in: Path, tmp_path: Path) -> Shell:
     """The lived-in home alone, copied to where no line is declared."""
-    shutil.copytree(lived_in / "home", tmp_path / "elsewhere" / "home")
-    (tmp_path / "elsewhere" / "lines").mkdir()
+    (tmp_path / "elsewhere" / "lines").mkdir(parents=True)
+    copied(lived_in / "home", tmp_path / "elsewhere" / "home")
     return Shell(tmp_path / "elsewhere")
 
 

@@ -1,7 +1,6 @@
 """The tour as its user meets it: two small lines, one of which lacks what it needs."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from mlops_assets.core.errors import ConfigError, NotFound
 from mlops_assets_tests.cli.conftest import Done, Shell
 from mlops_assets_tests.components.conftest import declare
 from mlops_assets_tests.lines import BATCHES, baseline_line
+from mlops_assets_tests.platform_fixture import copied
 
 SAMPLES = [
     {"file": "good", "shows": "texts with right labels"},
@@ -24,7 +24,7 @@ SAMPLES = [
 def shell(lived_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """A home in which `good` was run and `small` waits for an answer; the line `absent` waits for its golden set."""
     folder = tmp_path_factory.mktemp("project") / "site"
-    shutil.copytree(lived_in, folder)
+    copied(lived_in, folder)
     absent = baseline_line(folder, name="absent")
     lost = absent.golden.model_copy(update={"path": str(folder / "nowhere")})
     declare(folder / "lines", absent.model_copy(update={"golden": lost}))
