@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
+from mlops_assets.core.digests import sha256_file, sha256_json
 from mlops_assets.core.records.data import Item
 
 ITEMS = "items.jsonl"
@@ -51,3 +52,16 @@ def merge(out: Path, parts: Iterable[tuple[Path, Iterable[Item]]]) -> int:
                 if not target.exists():
                     shutil.copyfile(folder / item.path, target)
     return write_items(out, chosen)
+
+
+def training_digest(data: Path, held_out: Path, weights: Path, config: BaseModel, seed: int) -> str:
+    """Return what a checkpoint belongs to: the digest of two dataset folders, the parent's file, settings and seed."""
+    return sha256_json(
+        {
+            "data": sha256_file(data / ITEMS),
+            "held_out": sha256_file(held_out / ITEMS),
+            "parent": sha256_file(weights),
+            "config": config.model_dump(mode="json"),
+            "seed": seed,
+        }
+    )

@@ -13,7 +13,7 @@ from mlx import optimizers
 from mlx.utils import tree_map
 from mlx_whisper.whisper import Whisper
 
-from mlops_assets.core.digests import sha256_file, sha256_json
+from mlops_assets.core.dataset import training_digest
 from mlops_assets.core.errors import Refused, TaskFailed
 from mlops_assets.core.family import Progress, Report, Trained
 from mlops_assets.core.records.training import CurvePoint
@@ -26,7 +26,6 @@ from mlops_assets.families.speech.network import choose_device, encode, load_net
 from mlops_assets.families.speech.weights import CONFIG, WEIGHTS
 
 CURVE_POINTS = 200
-_DATASET = "items.jsonl"
 
 
 def train(
@@ -105,7 +104,7 @@ class _Run:
         self.optimizer.init(self.network.trainable_parameters())
         self.gradient = nn.value_and_grad(self.network, total_loss)
         self.losses: list[float] = []
-        self.state = State(recipe=_recipe(data, held_out, parent, config, seed))
+        self.state = State(recipe=training_digest(data, held_out, parent / WEIGHTS, config, seed))
 
     def to_the_end(self) -> None:
         """Train from the last checkpoint, or from the parent, until a reason to stop."""
@@ -237,15 +236,3 @@ class _Run:
 
     def _tell(self, values: dict[str, float]) -> None:
         self.report(Progress(stage="train", done=self.state.step, total=self.steps, values=values))
-
-
-def _recipe(data: Path, held_out: Path, parent: Path, config: Config, seed: int) -> str:
-    return sha256_json(
-        {
-            "data": sha256_file(data / _DATASET),
-            "held_out": sha256_file(held_out / _DATASET),
-            "parent": sha256_file(parent / WEIGHTS),
-            "config": config.model_dump(mode="json"),
-            "seed": seed,
-        }
-    )

@@ -19,7 +19,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from mlops_assets.core.digests import sha256_file, sha256_json
+from mlops_assets.core.dataset import training_digest
 from mlops_assets.core.errors import ConfigError, Refused
 from mlops_assets.core.family import Report, Trained
 from mlops_assets.families.text.config import Config
@@ -27,8 +27,6 @@ from mlops_assets.families.text.examples import Examples, Steps, in_order, read,
 from mlops_assets.families.text.losses import label_weights, plain_loss, training_loss
 from mlops_assets.families.text.watch import Watch, broken, curve, ended, latest
 from mlops_assets.families.text.weights import WEIGHTS, copy_tokenizer, encoder_layers, load_network, save_network
-
-_DATASET = "items.jsonl"
 
 
 def train(
@@ -52,8 +50,9 @@ def train(
     freeze(network, config)
     batches = schedule(examples, config, seed)
     every = config.evaluate_every or math.ceil(len(batches) / config.epochs)
-    watch = Watch(_recipe(data, held_out, parent, config, seed), config.patience, len(batches), every, report)
-    checkpoint = latest(run_dir, watch.recipe)
+    recipe = training_digest(data, held_out, parent / WEIGHTS, config, seed)
+    watch = Watch(recipe, config.patience, len(batches), every, report)
+    checkpoint = latest(run_dir, recipe)
     trainer = _Trainer(
         network,
         examples,
@@ -205,15 +204,3 @@ def _write(trainer: _Trainer, parent: Path, run_dir: Path) -> None:
     part.rename(target)
     for folder in run_dir.glob("checkpoint-*"):
         shutil.rmtree(folder)
-
-
-def _recipe(data: Path, held_out: Path, parent: Path, config: Config, seed: int) -> str:
-    return sha256_json(
-        {
-            "data": sha256_file(data / _DATASET),
-            "held_out": sha256_file(held_out / _DATASET),
-            "parent": sha256_file(parent / WEIGHTS),
-            "config": config.model_dump(mode="json"),
-            "seed": seed,
-        }
-    )

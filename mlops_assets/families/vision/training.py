@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mlops_assets.core.dataset import ITEMS
-from mlops_assets.core.digests import sha256_file, sha256_json
+from mlops_assets.core.dataset import training_digest
 from mlops_assets.core.errors import ConfigError, Refused, TaskFailed
 from mlops_assets.core.family import Progress, Report, Trained
 from mlops_assets.core.records.training import CurvePoint
@@ -76,7 +75,7 @@ class _Run:
         self.pictures = read_pictures(data, self.items, config)
         self.held_out = read_pictures(held_out, read_known(held_out, config), config)
         self.phases = phases(config)
-        self.state = State(recipe=_recipe(data, held_out, parent, config, seed))
+        self.state = State(recipe=training_digest(data, held_out, parent / WEIGHTS, config, seed))
 
     def to_the_end(self) -> None:
         """Train from the last checkpoint, or from the parent, until every phase has ended."""
@@ -214,15 +213,3 @@ class _Run:
             f"Training broke down after step {self.state.step}: {detail}.",
             "Lower head_learning_rate or fine_tune_learning_rate, then run again.",
         )
-
-
-def _recipe(data: Path, held_out: Path, parent: Path, config: Config, seed: int) -> str:
-    return sha256_json(
-        {
-            "data": sha256_file(data / ITEMS),
-            "held_out": sha256_file(held_out / ITEMS),
-            "parent": sha256_file(parent / WEIGHTS),
-            "config": config.model_dump(mode="json"),
-            "seed": seed,
-        }
-    )

@@ -197,38 +197,24 @@ def _enough(line: Line, found: Learnable) -> Condition:
 
 def _examples(line: Line, found: Learnable) -> Condition:
     count, wanted = len(found.examples), line.triggers.retrain_threshold
-    return Condition(
-        name="triggers.retrain_threshold",
-        group="examples",
-        value=count,
-        limit=wanted,
-        met=count >= wanted,
-        sentence=f"There are {count} new examples; {wanted} start a training.",
-    )
+    said = f"There are {count} new examples; {wanted} start a training."
+    return _at_least("triggers.retrain_threshold", "examples", count, wanted, said)
 
 
 def _errors(line: Line, found: Learnable) -> tuple[Condition, Condition]:
     cases, corrected = found.error_cases, found.corrected_cases
     wanted, mended = line.triggers.min_error_cases, line.triggers.min_corrected_cases
     share = f" ({corrected / cases:.0%})" if cases else ""
+    reported = f"{cases} answers were reported wrong; {wanted} start a training."
+    said = f"{corrected} of them were corrected{share}; it takes {mended}."
     return (
-        Condition(
-            name="triggers.min_error_cases",
-            group="errors",
-            value=cases,
-            limit=wanted,
-            met=cases >= wanted,
-            sentence=f"{cases} answers were reported wrong; {wanted} start a training.",
-        ),
-        Condition(
-            name="triggers.min_corrected_cases",
-            group="errors",
-            value=corrected,
-            limit=mended,
-            met=corrected >= mended,
-            sentence=f"{corrected} of them were corrected{share}; it takes {mended}.",
-        ),
+        _at_least("triggers.min_error_cases", "errors", cases, wanted, reported),
+        _at_least("triggers.min_corrected_cases", "errors", corrected, mended, said),
     )
+
+
+def _at_least(name: str, group: Group, value: int, limit: int, sentence: str) -> Condition:
+    return Condition(name=name, group=group, value=value, limit=limit, met=value >= limit, sentence=sentence)
 
 
 def _error_rate(platform: Platform, line: Line, found: Learnable, counts: Mapping[Kind, int]) -> Condition:

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mlops_assets.core.findings import Rules
 from mlops_assets.core.records.data import Finding, Severity
 
 RULES: dict[str, tuple[str, Severity]] = {
@@ -30,7 +31,9 @@ RULES: dict[str, tuple[str, Severity]] = {
 }
 FINDINGS: dict[str, str] = {code: title for code, (title, _) in RULES.items()}
 
-SHOWN_FINDINGS, SHOWN_CHARACTERS = 20, 160
+SHOWN_FINDINGS = 20
+
+finding = Rules(RULES).finding
 
 
 class ArchiveLimits(BaseModel):
@@ -53,14 +56,6 @@ class Unsafe(Exception):
     def __init__(self, *findings: Finding) -> None:
         self.findings = findings
         super().__init__(findings)
-
-
-def finding(code: str, item: str | None = None, detail: str = "") -> Finding:
-    """Return the finding `code`; names from the archive are cut short and stripped of control characters."""
-    title, severity = RULES[code]
-    return Finding(
-        code=code, title=title, severity=severity, item=None if item is None else _plain(item), detail=_plain(detail)
-    )
 
 
 def refuse(found: list[Finding]) -> None:
@@ -97,7 +92,3 @@ def _same(name: str) -> str:
     """Return what is equal for names that some file system takes for one: case and composition aside."""
     folded = unicodedata.normalize("NFD", name.rstrip("/")).casefold()
     return unicodedata.normalize("NFC", folded)
-
-
-def _plain(text: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in text[:SHOWN_CHARACTERS])
