@@ -76,7 +76,7 @@ class AppriseAlerts:
         if url is None:
             self._outbox.done(owed.key, "dropped: the address is configured no more")
             return True
-        alert = Alert.model_validate({name: owed.payload[name] for name in Alert.model_fields})
+        alert = Alert.model_validate(owed.payload, extra="ignore")  # it names its sink, too
         sink = _sink(url)
         if sink is None:
             self._outbox.failed(owed.key, "the address is not one that Apprise understands")

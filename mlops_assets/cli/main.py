@@ -25,7 +25,7 @@ from mlops_assets.cli import (
     why,
 )
 from mlops_assets.cli.output import fail
-from mlops_assets.core.disk import full_disk
+from mlops_assets.core.disk import refused_by_disk
 from mlops_assets.core.errors import PlatformError
 from mlops_assets.wiring.settings import dotenv
 
@@ -70,7 +70,7 @@ app.add_typer(quarantine.app, name="quarantine")
 
 
 def main() -> None:
-    """Run the command; a platform error, or a full disk, becomes a sentence and an exit code.
+    """Run the command; a platform error, or what the disk refuses, becomes a sentence and an exit code.
 
     The project's .env counts for all that runs below: a line's YAML, the keys of a data judge, the workers.
     """
@@ -80,7 +80,7 @@ def main() -> None:
     except PlatformError as error:
         fail(error)
     except Exception as error:
-        found = full_disk(error)
+        found = refused_by_disk(error)
         if found is None:
             raise
         fail(found)

@@ -66,7 +66,7 @@ class SqlLeases:
                     del _held[key]
             if last:
                 held.ended.set()
-                self._release(name, held.token)
+                self._give_up(name, held)
 
     def holder(self, name: str) -> str | None:
         """Return who holds a name now; None if nobody does, or only a process of this host that is gone."""
@@ -131,9 +131,13 @@ class SqlLeases:
                     log.warning("%s lost the lease %s: it was silent for too long", held.holder, name)
                 return
 
-    def _release(self, name: str, token: str) -> None:
-        with self._database.write() as connection:
-            connection.execute(leases.delete().where(leases.c.name == name, leases.c.token == token))
+    def _give_up(self, name: str, held: _Held) -> None:
+        """Free a lease; where the database does not let it, the work is done all the same, and silence frees it."""
+        try:
+            with self._database.write() as connection:
+                connection.execute(leases.delete().where(leases.c.name == name, leases.c.token == held.token))
+        except (PlatformError, exc.DBAPIError) as error:
+            log.warning("The lease %s is not freed at once: it ends by its holder's silence. %s", name, error)
 
 
 def _enter_again(key: tuple[int, str, str], holder: str) -> _Held | None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import Send
 
-from mlops_assets.core.disk import full_disk
+from mlops_assets.core.disk import refused_by_disk
 from mlops_assets.core.errors import (
     Busy,
     Forbidden,
@@ -115,7 +115,7 @@ async def _platform_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _disk_error(request: Request, error: Exception) -> JSONResponse:
-    found = full_disk(error)
+    found = refused_by_disk(error)
     if found is None:
         raise error
     return await _platform_error(request, found)

@@ -130,3 +130,20 @@ def test_processes_exclude_one_another(database: Database, tmp_path) -> None:
     counter.write_text("0")
     race(COUNT, [[database.url, str(counter), holder] for holder in ("a", "b", "c")])
     assert counter.read_text() == "15"
+
+
+def test_a_lease_that_cannot_be_freed_does_not_undo_the_work_and_ends_by_itself(
+    sqlite: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    leases = SqlLeases(sqlite, ttl_seconds=0.2)
+
+    def only_read(wanted: str) -> None:
+        with sqlite.read() as connection:
+            connection.exec_driver_sql(f"PRAGMA query_only = {wanted}")
+
+    with leases.hold("speech", holder="a", wait_seconds=0):
+        only_read("ON")
+    assert "is not freed at once" in caplog.text
+    only_read("OFF")
+    with leases.hold("speech", holder="b", wait_seconds=30):
+        assert leases.holder("speech") == "b"
