@@ -22,7 +22,6 @@ back and retire; the judge of a canary (`watching`) advances, promotes, holds an
 version that every gateway has loaded, and takes back one that a gateway cannot load.
 """
 
-from datetime import timedelta
 from typing import Literal
 
 from pydantic import JsonValue
@@ -35,6 +34,7 @@ from mlops_assets.core.ports.mirrors import Alert
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.core.serving import Rollout, Strategy
+from mlops_assets.lifecycle.deployment import gateways
 from mlops_assets.lifecycle.deployment.beginning import ROLES, begin, replaced
 from mlops_assets.lifecycle.deployment.guarding import (
     back_up,
@@ -49,8 +49,6 @@ from mlops_assets.lifecycle.deployment.moving import move, standing
 from mlops_assets.lifecycle.deployment.publishing import PLATFORM, publish_roles, warm
 from mlops_assets.lifecycle.failpoints import failpoint
 from mlops_assets.lifecycle.holding import hold_pointer
-
-ALIVE = timedelta(seconds=30)
 
 
 def deploy(
@@ -255,9 +253,9 @@ def settle(platform: Platform, line: Line) -> Pointer:
 
 def _settled(platform: Platform, line: Line, pointer: Pointer, rollout: Rollout) -> Pointer:
     warm(platform, line, pointer)
-    beats = platform.watch.gateways(platform.clock() - ALIVE)
+    beats = gateways.serving(platform, line, platform.clock() - gateways.ALIVE)
     states = {
-        beat.gateway: next((each for each in beat.lines.get(line.line, ()) if each.version == rollout.version), None)
+        beat.gateway: next((each for each in beat.lines[line.line] if each.version == rollout.version), None)
         for beat in beats
     }
     failed = [f"{name}: {each.problem}" for name, each in states.items() if each and each.state == "failed"]
@@ -272,7 +270,7 @@ def _settled(platform: Platform, line: Line, pointer: Pointer, rollout: Rollout)
         or not all(each and each.state == "ready" for each in states.values())
     ):
         return pointer
-    why = f"Loaded by {len(states)} gateways"
+    why = f"Loaded by {', '.join(states)}" if states else "No gateway serves the line"
     return promote(platform, line, actor=PLATFORM, reason=why, revision=pointer.revision)
 
 

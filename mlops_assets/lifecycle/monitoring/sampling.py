@@ -10,6 +10,7 @@ from mlops_assets.core.ports.mirrors import Alert
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer
 from mlops_assets.core.serving import HealthSample
+from mlops_assets.lifecycle.deployment import gateways
 from mlops_assets.lifecycle.monitoring.watched import Incident, Watched
 
 GATEWAY_SECONDS = 10  # since which a gateway must have said something to count as alive
@@ -88,10 +89,10 @@ def _assessed(line: Line, watched: Watched, version: int, now: datetime, gateway
 
 def _gateways(platform: Platform, line: Line, version: int, now: datetime) -> Gateways:
     """Return what live gateways say of a version; one that is loading it says nothing yet."""
-    heard = platform.watch.gateways(now - timedelta(minutes=line.monitoring.window_minutes))
+    heard = gateways.serving(platform, line, now - timedelta(minutes=line.monitoring.window_minutes))
     alive = utc_text(now - timedelta(seconds=GATEWAY_SECONDS))
     beats = [beat for beat in heard if utc(beat.at) >= alive]
-    mine = [each for beat in beats for each in beat.lines.get(line.line, ()) if each.version == version]
+    mine = [each for beat in beats for each in beat.lines[line.line] if each.version == version]
     told_ = [each for each in mine if each.state != "loading"]
     return Gateways(
         alive=len(told_),

@@ -22,6 +22,7 @@ from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer
 from mlops_assets.core.rollout_verdict import judge
 from mlops_assets.core.serving import HealthSample, Rollout
+from mlops_assets.lifecycle.deployment import gateways
 from mlops_assets.lifecycle.deployment import rollout as rollouts
 from mlops_assets.lifecycle.deployment.moving import last_move
 from mlops_assets.lifecycle.monitoring.acting import act
@@ -211,11 +212,9 @@ def _settled(platform: Platform, line: Line, events: list[Scanned], rollout: Rol
     first = next((each for each in mine if each.fields["arm"] == "canary"), None)
     if first is None or first.received_at < utc(rollout.began_at):
         return None
-    beats = platform.watch.gateways(now - rollouts.ALIVE)
+    beats = gateways.serving(platform, line, now - gateways.ALIVE)
     has = [
-        any(
-            version.version == rollout.version and version.state == "ready" for version in beat.lines.get(line.line, ())
-        )
+        any(version.version == rollout.version and version.state == "ready" for version in beat.lines[line.line])
         for beat in beats
     ]
     return first.received_at if len(beats) < 2 or all(has) else None

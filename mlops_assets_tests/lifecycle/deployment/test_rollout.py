@@ -199,7 +199,17 @@ def test_green_takes_over_once_every_living_gateway_has_it(tmp_path: Path) -> No
     says(platform, line, "web:2", 3, "ready")
     reconcile(platform)
     assert platform.versions.pointer(line.line).roles == {"production": 3, "previous": 2}
-    assert platform.ledger.entries(line.line, "promoted")[-1].body["reason"] == "Loaded by 2 gateways"
+    assert platform.ledger.entries(line.line, "promoted")[-1].body["reason"] == "Loaded by web:1, web:2"
+
+
+def test_green_does_not_wait_for_gateways_of_other_lines(tmp_path: Path) -> None:
+    platform, line = lined_up(tmp_path, deployment_strategy="blue_green")
+    other = line.model_copy(update={"line": "others"})
+    says(platform, other, "other:1", 7, "ready")
+    says(platform, line, "web:1", 1, "ready")
+    assert deploy(platform, line, 2, actor="ann", reason="x").rollout is not None
+    says(platform, line, "web:1", 2, "ready")
+    assert settle(platform, line).roles == {"production": 2, "previous": 1}
 
 
 @pytest.mark.parametrize("strategy", ["blue_green", "canary"])

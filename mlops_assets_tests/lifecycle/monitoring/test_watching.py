@@ -14,7 +14,7 @@ from mlops_assets.core.ports.execution import Leases
 from mlops_assets.core.serving import Beat, ServedVersion
 from mlops_assets.lifecycle.deployment.rollout import deploy, rollback
 from mlops_assets.lifecycle.monitoring.watched import seconds
-from mlops_assets.lifecycle.monitoring.watching import forget, look, state
+from mlops_assets.lifecycle.monitoring.watching import forget, healths, look, state
 from mlops_assets_tests.lifecycle.monitoring.rolling import QUICK, canary_of, kinds, told
 from mlops_assets_tests.lifecycle.released import lined_up, shares
 from mlops_assets_tests.lifecycle.traffic import Harm, Traffic
@@ -149,6 +149,22 @@ def test_a_green_version_switches_when_every_gateway_has_it(tmp_path: Path) -> N
     assert shares(platform, line)["production"] == (2, 1.0)
     last = state(platform, line).last
     assert last is None or last.ended == "promoted"
+
+
+def test_gateways_of_other_lines_neither_delay_the_judge_nor_count_as_silent(tmp_path: Path) -> None:
+    platform, line, traffic = canary_of(tmp_path)
+    traffic.harm[2] = Harm(errors=0.9)
+    traffic.send(200)
+    ready = tuple(ServedVersion(version=number, servable="a" * 64, state="ready") for number in (1, 2))
+    now = platform.clock()
+    for name, of, at in (
+        ("web:1", line.line, now),
+        ("other:1", "others", now),
+        ("gone:1", "others", now - timedelta(minutes=1)),
+    ):
+        platform.watch.beat(Beat(gateway=name, at=at.isoformat(), lines={of: ready}))
+    assert [each.connection_score for each in healths(platform, line, now)] == [1.0, 1.0]
+    assert any("took version 2 back" in did for did in look(platform, line, now).did)
 
 
 def test_a_version_that_fails_after_its_release_goes_back(tmp_path: Path) -> None:
