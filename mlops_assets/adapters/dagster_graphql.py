@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 30.0
 DEFINITIONS = """
 query { repositoriesOrError { __typename
   ... on PythonError { message }
-  ... on RepositoryConnection { nodes { name location { name } pipelines { name } sensors { id name tags { key value }
+  ... on RepositoryConnection { nodes { name location { name } sensors { id name tags { key value }
     sensorState { status ticks(limit: 1) { status timestamp skipReason error { message } } } } } } } }
 """
 DAEMONS = "query { instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
@@ -82,7 +82,6 @@ class _Sensor(_Answer):
 class _Repository(_Answer):
     name: str
     location: _Named
-    pipelines: list[_Named]
     sensors: list[_Sensor]
 
     @property

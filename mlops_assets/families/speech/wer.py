@@ -2,7 +2,7 @@
 
 jiwer is the reference: the counts are those of `jiwer.process_words` and `process_characters` on normalised text, and
 a differential test holds them so. They are computed by rapidfuzz over all pairs at once, which is what jiwer calls
-per pair, without building the alignments that only `alignment` needs.
+per pair, without building alignments.
 
 The normaliser follows OpenAI's for English where it takes nothing away: NFKC, lower case, annotations in [] and <>
 dropped, unambiguous contractions written out, apostrophes closed up, every other mark a space. It differs on purpose:
@@ -15,9 +15,8 @@ these rules; changing one changes its version, and figures of different versions
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,15 +47,6 @@ class Counts(NamedTuple):
     words: NDArray[np.int64]
     char_errors: NDArray[np.int64]
     chars: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A run of words that are equal, or were substituted, deleted or inserted."""
-
-    kind: Literal["equal", "substitute", "delete", "insert"]
-    reference: tuple[str, ...]
-    hypothesis: tuple[str, ...]
 
 
 class _Marks(dict[int, str | int | None]):
@@ -114,21 +104,6 @@ def word_edits(references: Sequence[str], hypotheses: Sequence[str]) -> tuple[ND
         errors[chunk] = _distances(coded[:half], coded[half:])
         words[chunk] = np.fromiter(map(len, coded[:half]), np.int64, half)
     return errors, words
-
-
-def alignment(reference: str, hypothesis: str) -> list[Edit]:
-    """Align one utterance for a person to read: which normalised words were substituted, deleted or inserted."""
-    import jiwer
-
-    output = jiwer.process_words([normalise(reference)], [normalise(hypothesis)])
-    return [
-        Edit(
-            chunk.type,  # pyright: ignore[reportArgumentType]
-            tuple(output.references[0][chunk.ref_start_idx : chunk.ref_end_idx]),
-            tuple(output.hypotheses[0][chunk.hyp_start_idx : chunk.hyp_end_idx]),
-        )
-        for chunk in output.alignments[0]
-    ]
 
 
 def _word_characters(texts: list[str]) -> list[str]:

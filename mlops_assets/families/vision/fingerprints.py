@@ -62,7 +62,7 @@ def pairs(some: np.ndarray, others: np.ndarray, least: float) -> Iterator[tuple[
                 yield start + int(row), int(column)
 
 
-def leaks(items: Sequence[Item], protected: Sequence[Item], least: float = LEAKED) -> list[Leak]:
+def leaks(items: Sequence[Item], protected: Sequence[Item]) -> list[Leak]:
     """Return the items with the pixels or, mirrored too, nearly the look of a protected one.
 
     What would be kept in a batch may be too alike for an exam: a picture cropped by a thirtieth is at 0.98, two
@@ -73,7 +73,7 @@ def leaks(items: Sequence[Item], protected: Sequence[Item], least: float = LEAKE
     exact = {item.fingerprints["pixels"]: item.id for item in protected}
     guarded = looks(protected)
     twins: dict[int, int] = {}
-    for item, other in pairs(looks(items), np.concatenate([guarded, mirrored(guarded)]), least):
+    for item, other in pairs(looks(items), np.concatenate([guarded, mirrored(guarded)]), LEAKED):
         twins.setdefault(item, other % len(protected))
     found = []
     for position, item in enumerate(items):

@@ -35,19 +35,14 @@ class Prepared:
 
 
 def collect(
-    platform: Platform,
-    line: Line,
-    events: Sequence[Event | bytes | str],
-    *,
-    kind: Kind | None = None,
-    sent_by: str | None = None,
+    platform: Platform, line: Line, events: Sequence[Event | bytes | str], *, sent_by: str | None = None
 ) -> tuple[Receipt, ...]:
-    """Check and store events, given as such or as JSON (of `kind`, if they do not say), and answer each in order.
+    """Check and store events, given as such or as JSON, and answer each in order.
 
     What is answered 'stored' would survive a power cut. Busy and Unavailable as `Events.append` raises them: nothing
     was acknowledged then.
     """
-    prepared = prepare(line, events, kind=kind, now=platform.clock())
+    prepared = prepare(line, events, now=platform.clock())
     stored = platform.events.append(line.line, prepared.events, sent_by=sent_by) if prepared.events else ()
     return prepared.answers(stored)
 

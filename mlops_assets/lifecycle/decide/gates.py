@@ -28,13 +28,13 @@ def gates(evidence: Evidence, policy: Policy) -> tuple[Check, ...]:
     )
 
 
-def primary(evidence: Evidence, policy: Policy, set_name: str, slice_id: str | None = None) -> Comparison | None:
-    """Return the comparison of the primary metric on a set (or one slice of it), if it was measured."""
-    return measured(evidence, policy.primary.metric, set_name, slice_id)
+def primary(evidence: Evidence, policy: Policy, set_name: str) -> Comparison | None:
+    """Return the comparison of the primary metric on a set, if it was measured."""
+    return measured(evidence, policy.primary.metric, set_name)
 
 
 def measured(evidence: Evidence, metric: str, set_name: str, slice_id: str | None = None) -> Comparison | None:
-    """Return one comparison of the evidence, if it was measured."""
+    """Return one comparison on a set, or on one slice of it, if it was measured."""
     wanted = (metric, set_name, slice_id)
     return next((each for each in evidence.comparisons if (each.metric, each.set_name, each.slice) == wanted), None)
 
