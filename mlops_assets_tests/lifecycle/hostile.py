@@ -1,9 +1,11 @@
-"""Zips that no tool writes: every field of every header as the test wants it."""
+"""Zips that no tool writes: every field of every header as the test wants it; and what became of them."""
 
 import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from mlops_assets.lifecycle.intake.archive import Unpacked
 
 STORED, DEFLATED, LZMA, ZSTANDARD = 0, 8, 14, 93
 SYMLINK, HARD_FILE, DEVICE, FOLDER = 0o120777, 0o100644, 0o020666, 0o040755
@@ -65,3 +67,13 @@ def write_zip(path: Path, *entries: Entry) -> Path:
     """Write a zip of the entries."""
     path.write_bytes(zip_bytes(*entries))
     return path
+
+
+def tree(folder: Path) -> set[str]:
+    """Return what lies in a folder, by names relative to it."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def codes(found: Unpacked) -> set[str]:
+    """Return the codes of what was found."""
+    return {each.code for each in found.findings}
