@@ -113,6 +113,8 @@ def test_people_get_words_and_no_markup(shell: Shell):
         (("quarantine", "show", "topics", "20260101"), 1, "is no batch"),
         (("promote", "topics", "--reason", " \n"), 2, "A reason is needed"),
         (("rollback", "topics", "--to", "1", "--reason", ""), 2, "A reason is needed"),
+        (("keys", "add", "Watch", "--role", "admin"), 2, "is what the ledger calls a part of the platform"),
+        (("keys", "add", "ann", "--days", "0"), 2, "A key cannot count for 0 days"),
         (("serve", "--inject", "topics:x:errors=0.1"), 2, "'topics:x:errors=0.1' is no fault"),
     ],
 )
