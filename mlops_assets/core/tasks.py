@@ -13,75 +13,65 @@ from mlops_assets.core.family import Checked, Trained
 from mlops_assets.core.records.base import Record
 
 
-class CheckTask(Record):
-    """Check an extracted batch and write its dataset."""
+class FamilyTask(Record):
+    """What every task says: whose code does it, configured how, and where it tells of its progress."""
 
-    task: Literal["check"] = "check"
     family: str
     config: dict[str, Any]
-    folder: str
-    out: str
     progress: str = Field(description="File that progress messages are appended to, one JSON document a line")
 
 
-class BaseTask(Record):
+class CheckTask(FamilyTask):
+    """Check an extracted batch and write its dataset."""
+
+    task: Literal["check"] = "check"
+    folder: str
+    out: str
+
+
+class BaseTask(FamilyTask):
     """Write the base model of a line: a model folder and its servable."""
 
     task: Literal["base"] = "base"
-    family: str
-    config: dict[str, Any]
     model: str
     servable: str
-    progress: str
 
 
-class ExportTask(Record):
+class ExportTask(FamilyTask):
     """Write the servable of a stored model folder again, by the code that is installed now."""
 
     task: Literal["export"] = "export"
-    family: str
-    config: dict[str, Any]
     model: str
     servable: str
-    progress: str
 
 
-class TrainTask(Record):
+class TrainTask(FamilyTask):
     """Fine-tune `parent` and export the result."""
 
     task: Literal["train"] = "train"
-    family: str
-    config: dict[str, Any]
     data: str
     held_out: str
     parent: str
     seed: int
     run_dir: str = Field(description="Holds checkpoints; results are in its model, servable and companions/<name>")
-    progress: str
 
 
-class ScoreTask(Record):
+class ScoreTask(FamilyTask):
     """Load a servable in a fresh process and predict every item of the given datasets."""
 
     task: Literal["score"] = "score"
-    family: str
-    config: dict[str, Any]
     servable: str
     datasets: dict[str, str] = Field(description="Set name to dataset folder")
     out: str = Field(description="Folder for <set name>.jsonl, one prediction a line in item order")
-    progress: str
 
 
-class ServeTask(Record):
+class ServeTask(FamilyTask):
     """Answer the first items of a dataset in a fresh process by the code that a gateway's model worker runs."""
 
     task: Literal["serve"] = "serve"
-    family: str
-    config: dict[str, Any]
     servable: str
     data: str = Field(description="Dataset folder")
     items: int = Field(ge=1, description="How many, at most")
-    progress: str
 
 
 class OperatorError(Record):
