@@ -22,6 +22,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 MOST_TABS = 60
 WAIT_MS = 30_000
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+expect.set_options(timeout=WAIT_MS)
 AUDIT = Path(__file__).with_name("accessibility.js").read_text(encoding="utf-8")
 FOCUSED = """() => {
   const focused = document.activeElement, style = getComputedStyle(focused);

@@ -64,7 +64,7 @@ def hired(gateway: Gateway, name: str) -> Gateway:
     secret, _ = keys.issue(gateway.platform, name, "reviewer", days=None, actor="tests")
     made = Gateway(gateway.url, gateway.app, gateway.platform, gateway.line, {**gateway.keys, "reviewer": secret})
     with made.client("reviewer") as client:
-        for attempt in Retrying(stop=stop_after_delay(10), wait=wait_fixed(0.05)):  # gateways read keys each second
+        for attempt in Retrying(stop=stop_after_delay(30), wait=wait_fixed(0.05)):  # gateways read keys each second
             with attempt:
                 client.get("/v1/lines").raise_for_status()
     return made
