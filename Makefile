@@ -22,10 +22,10 @@ demo: setup     ## the whole loop on sample data, line by line; one line: .venv/
 	@$(BIN)/mlops demo
 
 test: setup     ## every test but the slow ones
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --max-worker-restart 0 --dist loadfile
 
 test-all: setup ## every test
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "slow or not slow"
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --max-worker-restart 0 --dist loadfile -m "slow or not slow"
 
 up: setup       ## Dagster UI and daemon, MLflow UI; Ctrl-C stops them
 	@$(BIN)/mlops up
@@ -44,8 +44,8 @@ benchmarks: setup     ## every figure of the README
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
 	@$(BIN)/python benchmarks/figures.py
 
-screenshots: setup    ## the pictures in docs/ (needs a Chromium)
-	@$(BIN)/python docs/screenshots.py
+screenshots: setup    ## the pictures in docs/ (needs a Chromium), from a home of their own
+	@MLOPS_HOME=$(CURDIR)/.venv/screenshots $(BIN)/python docs/screenshots.py
 
 constraints:    ## write constraints.txt anew from the newest releases
 	$(PYTHON) -m venv .venv/renew

@@ -1,37 +1,50 @@
-"""Make the pictures of the README from the running product: `make screenshots`, after `make demo`.
+"""Make the pictures of the README from the running product: `make screenshots`.
 
-Starts the Dagster UI and a gateway on the current home, opens them in a headless Chromium and writes docs/*.png.
+In a home of its own, which it keeps: submits a batch about which a person is asked, runs the demo of the lines that are
+shown, starts the Dagster UI and a gateway, sends users while a canary is judged, and opens all in a headless Chromium
+that writes docs/*.png. Everything in the pictures is really computed; the first time takes as long as the demo does.
 """
 
 import contextlib
 import io
+import itertools
 import os
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import httpx
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from tenacity import retry, stop_after_delay, wait_fixed
 
+from mlops_assets.cli.output import Exit
+from mlops_assets.core.dataset import item_input, read_items
+from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.lifecycle import keys
 from mlops_assets.lifecycle.decide.page import write_decision_page
 from mlops_assets.lifecycle.decide.questions import questions
 from mlops_assets.lifecycle.decide.replaying import recorded_decisions
+from mlops_assets.lifecycle.deployment import rollout
+from mlops_assets.lifecycle.evaluation.evaluation_sets import evaluation_sets
 from mlops_assets.lifecycle.line_report import write_line_page
+from mlops_assets.serving.pages.rolling import judged
 from mlops_assets.wiring.environment import process_environment
 from mlops_assets.wiring.platform import open_platform
 from mlops_assets.wiring.settings import Settings, read_settings
 
 DOCS = Path(__file__).parent
-PARTS = ("dagster", "reports", "gateway")
+PARTS = ("review", "dagster", "reports", "gateway")
+HEARD, SEEN, READ = "speech", "mango", "intent"  # the lines that are shown
 SHARPNESS = 1.5
-VISITOR = f"screenshots-{os.getpid()}"
+VISITOR = "maria"
+JUDGED = 200  # requests to the canary before its picture is taken
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
@@ -47,6 +60,10 @@ def main() -> None:
     platform = open_platform(settings)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
+        if "review" in chosen:
+            _review(browser, platform, settings.root / "data" / "samples" / HEARD / "small.zip")
+        if chosen - {"review"}:
+            _mlops("demo", HEARD, SEEN, READ)
         if "dagster" in chosen:
             _dagster(browser, settings)
         if "reports" in chosen:
@@ -60,52 +77,116 @@ def main() -> None:
 
 def _dagster(browser: Browser, settings: Settings) -> None:
     """Photograph the assets of a line, and one with its figures, in the Dagster UI."""
-    page = browser.new_page(viewport={"width": 1400, "height": 620}, device_scale_factor=SHARPNESS)
+    page = browser.new_page(viewport={"width": 1600, "height": 620}, device_scale_factor=SHARPNESS)
     port = _free_port()
-    with _running(
-        [Path(sys.executable).parent / "dagster-webserver", "-w", settings.root / "workspace.yaml", "-p", port]
-    ):
+    with _running([_script("dagster-webserver"), "-w", settings.root / "workspace.yaml", "-p", port]):
         location = f"http://127.0.0.1:{port}"
-        _open(page, f"{location}/locations/mlops_assets/asset-groups/speech/lineage")
+        _open(page, f"{location}/locations/mlops_assets/asset-groups/{HEARD}/lineage")
         page.get_by_text("candidate_model").first.wait_for(timeout=60_000)
         _picture(page, "asset-graph.png")
         page.set_viewport_size({"width": 1400, "height": 1000})
-        _open(page, f"{location}/assets/speech/eval_report")
+        _open(page, f"{location}/assets/{HEARD}/eval_report")
         page.get_by_text("Metadata").first.wait_for(timeout=60_000)
         _picture(page, "eval-report.png")
 
 
+def _review(browser: Browser, platform: Platform, small: Path) -> None:
+    """Photograph the question about a batch that is too small to be judged without a person, at its evidence."""
+    if not platform.versions.list(HEARD):
+        _mlops("submit", HEARD, small, "--wait")
+    waiting = questions(platform, HEARD)
+    if not waiting:
+        sys.stderr.write(f"{HEARD} was asked about and answered here before: gateway-review.png stays as it is.\n")
+        return
+    with _served(platform) as client:
+        _photograph(browser, client, {"review": (f"/review/{waiting[0].review.decision_id}#evidence", "light")})
+
+
 def _gateway(browser: Browser, platform: Platform) -> None:
-    """Photograph the gateway's pages: lines, a line, its versions, and a question if one waits."""
-    port = _free_port()
-    secret, _ = keys.issue(platform, VISITOR, "reviewer", days=1, actor=VISITOR)
+    """Photograph the lines, one with a canary, and its versions."""
+    line = next(line for line in platform.lines() if line.line == READ)
     try:
-        with _running([Path(sys.executable).parent / "mlops", "serve", "--port", port]):
-            for name, (path, scheme) in _pages(platform).items():
-                page = browser.new_page(
-                    viewport={"width": 1280, "height": 1000},
-                    device_scale_factor=SHARPNESS,
-                    color_scheme=scheme,
-                    reduced_motion="reduce",
-                    extra_http_headers={"Authorization": f"Bearer {secret}"},
-                )
-                _open(page, f"http://127.0.0.1:{port}{path}")
-                page.get_by_role("navigation", name="Main").wait_for()
-                _small(page, f"gateway-{name}.png")
-                page.close()
+        with _served(platform) as client:
+            _canary(platform, line, client)
+            lines, versions = f"/lines/{READ}", f"/lines/{READ}/versions"
+            _photograph(browser, client, {"lines": ("/", "light"), "lines-dark": ("/", "dark")})
+            _photograph(browser, client, {"line": (lines, "light"), "versions": (versions, "light")})
     finally:
+        if platform.versions.pointer(READ).rollout is not None:
+            rollout.promote(platform, line, reason="its picture is taken", actor=VISITOR)
+
+
+@contextlib.contextmanager
+def _served(platform: Platform) -> Iterator[httpx.Client]:
+    """Run a gateway, and yield a client of it with the key of a reviewer."""
+    port = _free_port()
+    if any(key.name == VISITOR and key.revoked_at is None for key in platform.keys.list()):
         keys.revoke(platform, VISITOR, actor=VISITOR)
+    secret, _ = keys.issue(platform, VISITOR, "reviewer", days=1, actor=VISITOR)
+    headers = {"Authorization": f"Bearer {secret}"}
+    with (
+        _running([_script("mlops"), "serve", "--port", port]),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client,
+    ):
+        yield client
 
 
-def _pages(platform: Platform) -> dict[str, tuple[str, Literal["light", "dark"]]]:
-    """Return what to photograph: the line that moved last, and the question that waits longest, at its evidence."""
-    moved = [line.line for line in platform.lines() if len(platform.versions.list(line.line)) > 1]
-    line = max(moved, key=lambda name: platform.versions.pointer(name).revision, default=None)
-    found = {"lines": ("/", "light"), "lines-dark": ("/", "dark")}
-    if line is not None:
-        found |= {"line": (f"/lines/{line}", "light"), "versions": (f"/lines/{line}/versions", "light")}
-    waiting = questions(platform)
-    return found | ({"review": (f"/review/{waiting[0].review.decision_id}#evidence", "light")} if waiting else {})
+def _photograph(
+    browser: Browser, client: httpx.Client, pages: Mapping[str, tuple[str, Literal["light", "dark"]]]
+) -> None:
+    for name, (path, scheme) in pages.items():
+        page = browser.new_page(
+            viewport={"width": 1280, "height": 1000},
+            device_scale_factor=SHARPNESS,
+            color_scheme=scheme,
+            reduced_motion="reduce",
+            extra_http_headers={"Authorization": client.headers["Authorization"]},
+        )
+        _open(page, str(client.base_url.join(path)))
+        page.get_by_role("navigation", name="Main").wait_for()
+        _small(page, f"gateway-{name}.png")
+        page.close()
+
+
+def _canary(platform: Platform, line: Line, client: httpx.Client) -> None:
+    """Roll the line's version out again, step by step, and be many users until its judge has seen something of it."""
+    roles = platform.versions.pointer(READ).roles
+    good, before = roles["production"], roles["previous"]
+    rollout.rollback(platform, line, to=before, reason="to roll it out again, step by step", actor=VISITOR)
+    rollout.deploy(platform, line, good, strategy="canary", reason="more messages are understood", actor=VISITOR)
+    golden = next(each for each in evaluation_sets(platform, line) if each.kind == "golden")
+    folder = platform.store.folder(golden.dataset)
+    inputs = [item_input(folder, item) for item in read_items(folder)]
+    for user, given in enumerate(itertools.cycle(inputs)):
+        _predict(client, {"input": given, "user": f"user-{user}"})
+        if user % 100 == 0 and _seen(platform, line, good):
+            return
+        if platform.versions.pointer(READ).rollout is None:
+            sys.exit(
+                f"Version {good} of {READ} was taken back before its picture was taken: see `mlops served {READ}`."
+            )
+
+
+def _seen(platform: Platform, line: Line, version: int) -> bool:
+    said = judged(platform, line, platform.versions.pointer(READ))
+    samples = platform.watch.history(READ, platform.clock() - timedelta(minutes=1))
+    asked = any(sample.requests for sample in samples if sample.version == version)
+    return asked and said is not None and said.canary_requests >= JUDGED
+
+
+@retry(stop=stop_after_delay(120), wait=wait_fixed(1), reraise=True)
+def _predict(client: httpx.Client, asked: Any) -> None:
+    client.post(f"/v1/lines/{READ}/predict", json=asked).raise_for_status()
+
+
+def _mlops(*words: str | Path) -> None:
+    ended = subprocess.run([_script("mlops"), *words], env=os.environ | process_environment(), check=False)
+    if ended.returncode not in (Exit.DONE, Exit.NOT_DEPLOYED):
+        sys.exit(ended.returncode)
+
+
+def _script(name: str) -> Path:
+    return Path(sys.executable).parent / name
 
 
 def _free_port() -> str:
@@ -133,7 +214,7 @@ def _running(command: Sequence[str | Path]) -> Iterator[None]:
 
 def _line_report(page: Page, platform: Platform) -> None:
     """Photograph the errors part of the line with pictures, as `mlops report mango` writes it."""
-    line = next(line for line in platform.lines() if line.line == "mango")
+    line = next(line for line in platform.lines() if line.line == SEEN)
     page.goto(f"{write_line_page(platform, line, platform.home / 'reports').as_uri()}#errors")
     page.wait_for_timeout(1_500)  # the page glides to its part
     page.screenshot(path=DOCS / "line-report.png")
@@ -141,12 +222,12 @@ def _line_report(page: Page, platform: Platform) -> None:
 
 def _decision(page: Page, platform: Platform) -> None:
     """Photograph the top of the page of a decision that opened the sealed set, from the tour of intent."""
-    decision = next(each for each in recorded_decisions(platform, "intent") if each.verdict == "APPROVE")
+    decision = next(each for each in recorded_decisions(platform, READ) if each.verdict == "APPROVE")
     written = write_decision_page(platform, decision)
     if written is None:
-        sys.exit("The decision on the good batch of intent has no page: run `mlops demo intent` again.")
+        sys.exit(f"The decision on the good batch of {READ} has no page: run `mlops demo {READ}` again.")
     page.goto(written.as_uri())
-    page.screenshot(path=DOCS / "decision.png")
+    _small(page, "decision.png")
 
 
 def _picture(page: Page, name: str) -> None:
@@ -154,7 +235,7 @@ def _picture(page: Page, name: str) -> None:
     if page.get_by_role("button", name="Skip").is_visible():
         page.get_by_role("button", name="Skip").click()
         page.wait_for_timeout(1_000)
-    page.screenshot(path=DOCS / name)
+    _small(page, name)
 
 
 def _small(page: Page, name: str) -> None:
