@@ -44,7 +44,9 @@ def serve(
     access_log: Annotated[Path | None, typer.Option(help="File of the access log; stderr if not given.")] = None,
     inject: Annotated[
         list[str] | None,
-        typer.Option(help="Harm a version on purpose while it is rolled out: LINE:VERSION:errors=0.1,delay_ms=300"),
+        typer.Option(
+            help="Harm a version while it is rolled out, on purpose: LINE:VERSION:errors=0.1,delay_ms=300,delayed=0.02"
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -69,6 +71,8 @@ def serve(
     log_json_lines()
     _more_files()
     faults = tuple(Fault.parse(text) for text in inject or ())
+    for fault in faults:
+        line_of(fault.line)
     app = build(made, settings=DoorSettings(requests_per_second=rate), faults=faults, access_log=access_log)
     config = configure(app, drain_seconds=drain, certificate=_path(tls_cert), key=_path(tls_key))
     with _listening(host, port) as listening:

@@ -115,6 +115,7 @@ def test_people_get_words_and_no_markup(shell: Shell):
         (("rollback", "topics", "--to", "1", "--reason", ""), 2, "A reason is needed"),
         (("keys", "add", "Watch", "--role", "admin"), 2, "is what the ledger calls a part of the platform"),
         (("keys", "add", "ann", "--days", "0"), 2, "A key cannot count for 0 days"),
+        (("serve", "--inject", "nowhere:1:errors=0.1"), 1, "There is no line 'nowhere'"),
         (("serve", "--inject", "topics:x:errors=0.1"), 2, "'topics:x:errors=0.1' is no fault"),
     ],
 )
