@@ -217,6 +217,17 @@ def test_a_page_that_stays_open_becomes_what_a_fresh_one_is(browser: Browser, ow
         expect(visit.page.get_by_role("navigation")).not_to_contain_text("waiting")
 
 
+def test_a_question_that_is_past_is_said_on_the_page_that_asks_it(browser: Browser, own_gateway: Gateway) -> None:
+    begin_canary(own_gateway)
+    with visiting(browser, own_gateway, "admin") as visit:
+        visit.page.goto(f"{visit.url}/lines/topics/promote")
+        visit.page.get_by_label("Reason").fill("looks well")
+        rollout.rollback(own_gateway.platform, own_gateway.line, to=None, actor="ops", reason="enough")
+        visit.later()
+        expect(visit.page.locator("#connection")).to_contain_text("The gateway answers 404 Not Found; what you see is")
+        assert visit.page.get_by_label("Reason").input_value() == "looks well"
+
+
 def test_a_gateway_that_is_gone_is_said_and_a_key_that_is_revoked_asks_again(
     browser: Browser, own_gateway: Gateway
 ) -> None:

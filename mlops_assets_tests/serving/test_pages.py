@@ -110,6 +110,11 @@ def test_the_first_page_says_how_each_line_does(watched_gateway: Gateway) -> Non
         assert said in text.replace(" ,", ","), said
 
 
+def test_a_page_that_there_is_not_is_not_looked_at_again(seen_gateway: Gateway) -> None:
+    assert not opened_page(seen_gateway, "/lines/none").all("script")
+    assert opened_page(seen_gateway, "/lines/topics").all("script")
+
+
 def test_the_page_of_a_line_has_score_and_gates_and_draws_them_over_time(watched_gateway: Gateway) -> None:
     page = opened_page(watched_gateway, "/lines/topics")
     assert "Score 0.98 = 0.4 × connection 1.00 + 0.4 × errors 0.97 + 0.2 × latency 0.96" in page.text
