@@ -24,9 +24,9 @@ from mlops_assets.families.vision import FAMILY
 
 config = FAMILY.Config.model_validate({"labels": ["a", "b"]})
 for path in sys.argv[1:]:
-    began = time.monotonic()
+    began = time.process_time()
     said = FAMILY.refuse(Path(path), config)
-    print(f"{time.monotonic() - began:.2f}", said)
+    print(f"{time.process_time() - began:.2f}", said)
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
 
