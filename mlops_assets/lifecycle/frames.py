@@ -25,7 +25,7 @@ def batches(platform: Platform, line: Line) -> "DataFrame":
             "received_at": batch.received_at,
             "contributor": batch.contributor,
             "source": batch.source,
-            "status": status.status(platform, line, batch.batch_id),
+            "status": status.status_of(platform, line, made),
             "kept": made.data.kept if made.data else None,
             "total": made.data.total if made.data else None,
             "quality_score": made.data.quality_score if made.data else None,

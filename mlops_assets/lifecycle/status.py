@@ -20,7 +20,7 @@ def show(platform: Platform, line: Line, batch_id: str) -> dict[str, Any]:
     return {
         "batch_id": batch_id,
         "line": line.line,
-        "status": status(platform, line, batch_id),
+        "status": status_of(platform, line, made),
         "contributor": batch.contributor,
         "source": batch.source,
         "received_at": batch.received_at,
@@ -30,7 +30,7 @@ def show(platform: Platform, line: Line, batch_id: str) -> dict[str, Any]:
         "verdict": decision.verdict if decision else None,
         "reasons": _reasons(made),
         "decision_id": decision.decision_id if decision else None,
-        "deployment_status": deployment_status(platform, line, batch_id),
+        "deployment_status": _deployment_status(platform, line, made),
         "version": made.deployed.version if made.deployed else None,
         "quarantine_path": str(platform.home / held.path) if held else None,
         "dagster_run_ids": [entry.body["run_id"] for entry in platform.ledger.entries(line.line, "run", batch_id)],
@@ -65,7 +65,10 @@ def status_of(platform: Platform, line: Line, made: Chain) -> str:
 
 def deployment_status(platform: Platform, line: Line, batch_id: str) -> DeploymentStatus | None:
     """Return the outcome in the sources' words; None while the batch is under way."""
-    made = chain(platform, line, batch_id)
+    return _deployment_status(platform, line, chain(platform, line, batch_id))
+
+
+def _deployment_status(platform: Platform, line: Line, made: Chain) -> DeploymentStatus | None:
     if made.deployed is not None:
         return _deployed(platform, line, made.deployed)
     if made.quarantined is not None:

@@ -104,7 +104,7 @@ def _batch(platform: Platform, line: Line, batch: Batch, made: Chain) -> BatchRo
         contributor=batch.contributor,
         source=batch.source,
         filename=batch.filename,
-        status=status.status(platform, line, batch.batch_id),
+        status=status.status_of(platform, line, made),
         verdict=made.decision.verdict if made.decision else None,
         version=made.deployed.version if made.deployed else None,
         reason=reasons[0] if reasons else "",
