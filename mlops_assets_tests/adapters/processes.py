@@ -32,7 +32,7 @@ def race(code: str, argument_lists: Sequence[Sequence[str]]) -> list[str]:
         racer.stdin.flush()
     outputs = []
     for racer in racers:
-        output, errors = racer.communicate(timeout=60)
+        output, errors = racer.communicate(timeout=300)
         assert racer.returncode == 0, errors
         outputs.append(output)
     return outputs

@@ -250,7 +250,7 @@ def read_all(line: socket.socket) -> bytes:
     return found
 
 
-def until(condition: object, *, every: float = 0.02, seconds: float = 20) -> None:
+def until(condition: object, *, every: float = 0.02, seconds: float = 60) -> None:
     assert callable(condition)
     ends = time.monotonic() + seconds
     while not condition():
