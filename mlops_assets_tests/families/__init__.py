@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("mlops_assets_tests.families.conformance", "mlops_assets_tests.families.examples")
+pytest.register_assert_rewrite(
+    *(f"mlops_assets_tests.families.{name}" for name in ("conformance", "examples", "speech.checked"))
+)
