@@ -61,7 +61,9 @@ def set_aside_failed(platform: Platform, line: Line, batch_id: str, failure: Fai
 
 def judge_again(platform: Platform, line: Line, batch_id: str) -> bool:
     """Let evaluation and decision count as not made, because production moved; False once that was done too often."""
-    if len(platform.records.history(line.line, batch_id, "decision")) >= JUDGEMENTS_PER_BATCH:
+    decisions = platform.records.history(line.line, batch_id, "decision")
+    judgements = [each for each in decisions if isinstance(each, Decision) and each.review is None]
+    if len(judgements) >= JUDGEMENTS_PER_BATCH:
         return False
     for asset in ("decision", "eval_report"):
         platform.records.forget(line.line, batch_id, asset)
