@@ -125,6 +125,20 @@ def test_no_name_and_no_reason_is_too_long_for_a_page(browser: Browser, own_gate
             visit.audited()
 
 
+def test_a_chart_can_be_read_on_a_phone(browser: Browser, own_gateway: Gateway) -> None:
+    begin_canary(own_gateway)
+    with visiting(browser, own_gateway, "viewer") as visit:
+        visit.page.set_viewport_size({"width": 360, "height": 700})
+        visit.page.goto(f"{visit.url}/lines/topics")
+        chart = visit.page.locator(".chart").first
+        legend, drawing = chart.locator(".legend").bounding_box(), chart.locator("svg").bounding_box()
+        assert legend is not None
+        assert drawing is not None
+        assert legend["y"] + legend["height"] <= drawing["y"]
+        assert 12 * drawing["width"] / 640 >= 10  # px: the size of its texts
+        visit.audited()
+
+
 def test_an_answer_without_a_reason_stays_on_the_page_and_in_the_field(browser: Browser, own_gateway: Gateway) -> None:
     with visiting(browser, own_gateway, "reviewer") as visit:
         visit.page.goto(f"{visit.url}/review/{asked(own_gateway)}")
