@@ -18,7 +18,7 @@ from mlops_assets.lifecycle.deployment.rollout import deploy, promote, retire, r
 from mlops_assets.lifecycle.holding import hold
 from mlops_assets.lifecycle.quarantine import quarantine
 from mlops_assets_tests.lifecycle.chain import submit
-from mlops_assets_tests.lifecycle.deployment.test_rollout import run
+from mlops_assets_tests.lifecycle.deployment.test_rollout_crashes import run
 from mlops_assets_tests.lifecycle.released import lined_up, opened, put, version
 from mlops_assets_tests.lines import baseline_line
 
