@@ -124,7 +124,7 @@ def _crashed(chosen: Line, document: dict[str, Any]) -> bool:
 
 
 def _answer(sample: Sample, approve: bool) -> ReviewAnswer:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = platform().clock().isoformat(timespec="seconds")
     return ReviewAnswer(approve=approve, reviewer=REVIEWER, reason=sample.reason, answered_at=now)
 
 

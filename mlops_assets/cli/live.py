@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -232,7 +232,7 @@ def _ready(line: Line, version: int) -> None:
     """Wait until the gateway has loaded a version: traffic that nobody could judge says nothing."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        for beat in platform().watch.gateways(datetime.fromtimestamp(time.time() - 5, UTC)):
+        for beat in platform().watch.gateways(platform().clock() - timedelta(seconds=5)):
             if any(each.version == version and each.state == "ready" for each in beat.lines.get(line.line, ())):
                 return
         time.sleep(0.1)

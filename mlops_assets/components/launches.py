@@ -1,6 +1,6 @@
 """What Dagster knows of the runs of a batch, and which sensor may launch the next."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import dagster as dg
 from dagster import DagsterRunStatus
@@ -55,9 +55,9 @@ def in_progress(instance: dg.DagsterInstance, line: Line, batch_id: str | None =
     return any(of_line(run, line) and (batch_id or run.tags.get(STAGE_TAG) != "intake") for run in runs)
 
 
-def awaits_intake(batch: Batch, line: Line, instance: dg.DagsterInstance) -> bool:
+def awaits_intake(batch: Batch, line: Line, instance: dg.DagsterInstance, now: datetime) -> bool:
     """Say whether a batch without a verdict on its data may still get one: its run waits, works, or is yet to come."""
     if in_progress(instance, line, batch.batch_id):
         return True
-    recent = datetime.now(UTC) - datetime.fromisoformat(batch.received_at) < launching.LOST_AFTER
+    recent = now - datetime.fromisoformat(batch.received_at) < launching.LOST_AFTER
     return recent and not has_run(instance, line, batch.batch_id, "intake")

@@ -173,7 +173,7 @@ def next_step(
         elif isinstance(validated, ValidatedData):
             if validated.accepted:
                 return all_ended, (batch.batch_id, f"improve-{revision}", IMPROVE)
-        elif launches.awaits_intake(batch, line, instance):
+        elif launches.awaits_intake(batch, line, instance, platform.clock()):
             return all_ended, None
     return all_ended, None
 

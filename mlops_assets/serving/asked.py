@@ -1,6 +1,5 @@
 """What requests say, in strict schemas: an answer to a review, a move of a line's versions."""
 
-from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
 from fastapi import Request
@@ -81,7 +80,7 @@ def reply(platform: Platform, decision_id: str, caller: Caller, said: Reply) -> 
         approve=said.approve,
         reviewer=caller.name,
         reason=said.reason,
-        answered_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        answered_at=platform.clock().isoformat(timespec="seconds"),
     )
     return decide.answer(platform, decision_id, given)
 

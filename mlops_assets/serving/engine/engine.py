@@ -10,10 +10,10 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
+from mlops_assets.core.clock import utc_text
 from mlops_assets.core.errors import Busy, NotFound, PlatformError, Unavailable
 from mlops_assets.core.events import COLD_ANSWERS, new_event_id
 from mlops_assets.core.family import Media
@@ -214,7 +214,7 @@ class Engine:
 
     async def _beat(self) -> None:
         while True:
-            now = datetime.now(UTC).isoformat()
+            now = utc_text(self.platform.clock())
             beat = Beat(
                 gateway=self.name,
                 at=now,

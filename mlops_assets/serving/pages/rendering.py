@@ -6,7 +6,7 @@ The templates and the tokens of the style are those of the reports, with what a 
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
         .render(
             caller=caller,
             path=request.url.path,
-            now=datetime.now(UTC),
+            now=request.app.state.platform.clock(),
             waiting=len(questions(request.app.state.platform)),
             dagster_ui=settings.dagster_ui,
             tracking_ui=settings.tracking_ui,

@@ -7,7 +7,6 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
@@ -97,7 +96,7 @@ async def _collect(scope: Scope, receive: Receive, send: Send, name: str | None,
     try:
         documents, single = await _documents(body, request.headers.get("content-type", "").encode())
         line = _line(state.lines, name)
-        prepared = _prepared(line, documents, kind, scope["caller"])
+        prepared = _prepared(state.platform, line, documents, kind, scope["caller"])
         receipts = prepared.answers(await _stored(state.platform, state.metrics, line, prepared, scope["caller"]))
     except ValueError as error:
         await answer_bytes(send, 422, error_body("invalid", str(error), scope["request_id"]))
@@ -127,8 +126,10 @@ async def _documents(body: bytes, content_type: bytes) -> tuple[list[Document], 
     return documents, False
 
 
-def _prepared(line: Line, documents: Sequence[Document], kind: Kind | None, caller: Caller) -> Prepared:
-    prepared = prepare(line, documents, kind=kind, now=datetime.now(UTC))
+def _prepared(
+    platform: Platform, line: Line, documents: Sequence[Document], kind: Kind | None, caller: Caller
+) -> Prepared:
+    prepared = prepare(line, documents, kind=kind, now=platform.clock())
     if not caller.may("admin") and any(isinstance(each, Prediction) for each in prepared.events):
         raise Forbidden(  # they decide what is rolled back
             "Predictions are recorded by the gateway that makes them.", "An admin's key may report those of another."
