@@ -19,7 +19,7 @@ UNSIGNED = timedelta(minutes=10)  # a run signs as soon as its first asset begin
 
 def sign(platform: Platform, line: Line, context: dg.AssetExecutionContext) -> None:
     """Write into the run's tags that this process works on it, and into the ledger that it works on this batch."""
-    mine = f"{context.run.run_id}@{_name(psutil.Process())}"
+    mine = f"{context.run.run_id}@{worker_name(psutil.Process())}"
     if context.run.tags.get(WORKER_TAG) == mine:
         return
     context.instance.add_run_tags(context.run.run_id, {WORKER_TAG: mine})
@@ -47,8 +47,12 @@ def fail_lost_runs(instance: dg.DagsterInstance) -> int:
     return lost
 
 
-def _name(process: psutil.Process) -> str:
-    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.0f}"
+def worker_name(process: psutil.Process) -> str:
+    """Return what no other process has: its host, its id, and how many seconds after the host's start it began.
+
+    By the wall clock it would have another name whenever that is set, or drifts over a second's edge.
+    """
+    return f"{socket.gethostname()}:{process.pid}:{process.create_time() - psutil.boot_time():.0f}"
 
 
 def _lost(run: dg.DagsterRun, started: datetime) -> str | None:
@@ -64,6 +68,6 @@ def _is_gone(worker: str) -> bool:
     if host != socket.gethostname():
         return False
     try:
-        return _name(psutil.Process(int(rest))) != worker
+        return worker_name(psutil.Process(int(rest))) != worker
     except psutil.NoSuchProcess:
         return True

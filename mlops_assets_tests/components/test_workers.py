@@ -1,7 +1,6 @@
 """Runs whose process is gone: told from those that work, whatever a power loss left behind."""
 
 import os
-import socket
 import subprocess
 import sys
 import uuid
@@ -14,7 +13,7 @@ from dagster import DagsterRunStatus
 
 from mlops_assets.components.model_line import line_definitions
 from mlops_assets.components.running import open_instance
-from mlops_assets.components.workers import WORKER_TAG, fail_lost_runs
+from mlops_assets.components.workers import WORKER_TAG, fail_lost_runs, worker_name
 from mlops_assets.core.orchestration import chain_job
 from mlops_assets_tests.components.conftest import Site
 
@@ -25,28 +24,26 @@ def instance(site: Site) -> Iterator[dg.DagsterInstance]:
         yield opened
 
 
-def started(site: Site, instance: dg.DagsterInstance, worker: psutil.Process, signed_for: str | None = None) -> str:
+def started(site: Site, instance: dg.DagsterInstance, worker: str, signed_for: str | None = None) -> str:
     """Make a started run that a process signed, for itself or for the run that it was started again from."""
     resources = dg.Definitions(resources={"platform": site.platform})
     job = dg.Definitions.merge(line_definitions(site.line), resources).resolve_job_def(chain_job(site.line.line))
     run_id = str(uuid.uuid4())
-    name = f"{socket.gethostname()}:{worker.pid}:{worker.create_time():.0f}"
-    tags = {WORKER_TAG: f"{signed_for or run_id}@{name}"}
+    tags = {WORKER_TAG: f"{signed_for or run_id}@{worker}"}
     instance.create_run_for_job(job, run_id=run_id, tags=tags, status=DagsterRunStatus.STARTED)
     return run_id
 
 
-def dead() -> psutil.Process:
+def dead() -> str:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    process = psutil.Process(child.pid)
-    process.create_time()
+    name = worker_name(psutil.Process(child.pid))
     child.communicate()
-    return process
+    return name
 
 
 def test_a_run_is_failed_when_its_process_is_gone(site: Site, instance: dg.DagsterInstance) -> None:
     lost = started(site, instance, dead())
-    working = started(site, instance, psutil.Process())
+    working = started(site, instance, worker_name(psutil.Process()))
     assert fail_lost_runs(instance) == 1
     ends = {run.run_id: run.status for run in instance.get_runs()}
     assert ends == {lost: DagsterRunStatus.FAILURE, working: DagsterRunStatus.STARTED}
