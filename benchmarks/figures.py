@@ -48,6 +48,7 @@ HEADLINES = {
             "requests a second, 16 connections",
             "p99 milliseconds at half of that, open loop",
             "milliseconds added at p50 to the model called directly, 1 connection",
+            "milliseconds added at p50, 1 connection, where no CPU falls asleep",
             "requests while versions switched, half load",
             "of which not answered with 200",
             "seconds from a verdict to the canary's last answer",
