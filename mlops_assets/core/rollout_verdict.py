@@ -46,11 +46,11 @@ class Judgement(Record):
 
 
 def judge(
-    trial: Trial, release: Release, *, minutes: float, step_minutes: float, against: Sequence[str] = ()
+    trial: Trial, release: Release, *, minutes: float, step_minutes: float, hindrances: Sequence[str] = ()
 ) -> Judgement:
     """Return the verdict after `minutes` in all and `step_minutes` in the present step.
 
-    `against` are reasons from elsewhere (absolute limits of either arm), which keep it from going further.
+    `hindrances` are reasons from elsewhere (absolute limits of either arm), which keep it from going further.
     """
     signals = weigh(trial, release)
     harm = [_harm(each) for each in signals if each.log10_peak >= each.log10_limit]
@@ -63,7 +63,7 @@ def judge(
     short = _short(
         "this step", trial.steps[-1].canary.requests, release.step_requests, step_minutes, release.step_minutes
     )
-    hindered = [*against, *leaning, *short]
+    hindered = [*hindrances, *leaning, *short]
     if step < len(release.steps) - 1:
         reasons = hindered or [f"nothing speaks against more than {trial.steps[-1].share:.0%} of users"]
         return Judgement(verdict="INCONCLUSIVE", reasons=tuple(reasons), signals=signals, advance=not hindered)

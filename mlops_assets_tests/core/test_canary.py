@@ -115,7 +115,7 @@ def test_the_same_version_is_promoted_when_it_was_seen_enough() -> None:
     judged = judge(trial, POLICY, minutes=60, step_minutes=60)
     assert judged.verdict == "PROMOTE"
     assert len(judged.reasons) == 3
-    held = judge(trial, POLICY, minutes=60, step_minutes=60, against=["production breaks a limit"])
+    held = judge(trial, POLICY, minutes=60, step_minutes=60, hindrances=["production breaks a limit"])
     assert (held.verdict, held.reasons) == ("INCONCLUSIVE", ("production breaks a limit",))
     soon = judge(trial, POLICY.model_copy(update={"min_minutes": 90.0}), minutes=60, step_minutes=60)
     assert soon.reasons == ("60.0 of 90 minutes of all",)

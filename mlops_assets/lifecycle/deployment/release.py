@@ -9,7 +9,7 @@ from mlops_assets.core.line import Line
 from mlops_assets.core.ports.platform import Platform
 from mlops_assets.core.ports.releases import Pointer, Version
 from mlops_assets.core.records.decision import Decision
-from mlops_assets.core.records.outcome import DeployedVersion
+from mlops_assets.core.records.outcome import DeployedVersion, DeploymentStatus
 from mlops_assets.core.records.training import CandidateModel
 from mlops_assets.lifecycle.decide import binding
 from mlops_assets.lifecycle.deployment.beginning import begin
@@ -93,21 +93,27 @@ def _release(platform: Platform, line: Line, batch_id: str) -> DeployedVersion:
         failpoint("release: after card")
         entry = next(e for e in platform.ledger.entries(line.line, "released") if e.body["version"] == version.version)
         settled = "CANARY" if _rolled_out(pointer, version.version) else "SUCCESS"
-        deployed = DeployedVersion(
-            line=line.line,
-            batch_id=batch_id,
-            parents={"decision": decision.digest, "candidate_model": candidate.digest},
-            version=version.version,
-            servable=version.servable,
-            model=version.model,
-            decision_id=decision.decision_id,
-            previous_version=decision.evidence.production_version,
-            status="PENDING_PUBLISH" if pending else settled,
-            card=card,
-            mlflow_model_version=mlflow_version,
-            deployed_at=entry.at,
-        )
-        return _recorded(platform, deployed)
+        status = "PENDING_PUBLISH" if pending else settled
+        deployed = _deployed(decision, candidate, version, status=status, card=card, at=entry.at)
+        return _recorded(platform, deployed.model_copy(update={"mlflow_model_version": mlflow_version}))
+
+
+def _deployed(
+    decision: Decision, candidate: CandidateModel, version: Version, *, status: DeploymentStatus, card: str, at: str
+) -> DeployedVersion:
+    return DeployedVersion(
+        line=decision.line,
+        batch_id=decision.batch_id,
+        parents={"decision": decision.digest, "candidate_model": candidate.digest},
+        version=version.version,
+        servable=version.servable,
+        model=version.model,
+        decision_id=decision.decision_id,
+        previous_version=decision.evidence.production_version,
+        status=status,
+        card=card,
+        deployed_at=at,
+    )
 
 
 def _recorded(platform: Platform, deployed: DeployedVersion) -> DeployedVersion:
@@ -123,19 +129,8 @@ def _released(platform: Platform, line: Line, version: int) -> bool:
 def _held_back(platform: Platform, line: Line, decision: Decision, candidate: CandidateModel) -> DeployedVersion:
     """Number the version and say that it waits for the Hub; what serves stays as it is."""
     version = _version(platform, line, decision, candidate)
-    return DeployedVersion(
-        line=line.line,
-        batch_id=decision.batch_id,
-        parents={"decision": decision.digest, "candidate_model": candidate.digest},
-        version=version.version,
-        servable=version.servable,
-        model=version.model,
-        decision_id=decision.decision_id,
-        previous_version=decision.evidence.production_version,
-        status="PENDING_PUBLISH",
-        card=platform.store.put_bytes(model_card(platform, line, version, decision).encode()),
-        deployed_at=version.deployed_at,
-    )
+    card = platform.store.put_bytes(model_card(platform, line, version, decision).encode())
+    return _deployed(decision, candidate, version, status="PENDING_PUBLISH", card=card, at=version.deployed_at)
 
 
 def reconcile(platform: Platform) -> None:

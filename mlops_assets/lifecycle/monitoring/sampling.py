@@ -31,12 +31,12 @@ def sampled(
 ) -> tuple[Watched, tuple[HealthSample, ...]]:
     """Return what is to be remembered, and the health of the version that serves and of one being rolled out."""
     versions = [pointer.roles["production"], *([pointer.rollout.version] if pointer.rollout else [])]
-    gateways = {version: _gateways(platform, line, version, now) for version in versions}
-    samples = tuple(_assessed(line, watched, version, now, gateways[version]) for version in versions)
+    said = {version: _gateways(platform, line, version, now) for version in versions}
+    samples = tuple(_assessed(line, watched, version, now, said[version]) for version in versions)
     incidents = {each.version: _incident(each, watched.incidents.get(each.version), line) for each in samples}
     remembered = {
         "sampled_at": now.timestamp(),
-        "shed": {version: each.shed for version, each in gateways.items()},
+        "shed": {version: each.shed for version, each in said.items()},
         "incidents": {version: incident for version, incident in incidents.items() if incident is not None},
     }
     return watched.model_copy(update=remembered), samples
@@ -73,15 +73,15 @@ def _incident(sample: HealthSample, open_: Incident | None, line: Line) -> Incid
     return Incident(since=open_.since if open_ else sample.at, critical=critical)
 
 
-def _assessed(line: Line, watched: Watched, version: int, now: datetime, gateways: Gateways) -> HealthSample:
-    more = gateways.shed - watched.shed.get(version, gateways.shed)
+def _assessed(line: Line, watched: Watched, version: int, now: datetime, said: Gateways) -> HealthSample:
+    more = said.shed - watched.shed.get(version, said.shed)
     return assess(
         line.line,
         version,
         at=utc_text(now),
         window_seconds=line.monitoring.window_minutes * 60,
         counts=watched.counts.get(version, ()),
-        gateways=gateways.model_copy(update={"shed": max(0, more)}),
+        gateways=said.model_copy(update={"shed": max(0, more)}),
         queue=line.serving.queue,
         monitoring=line.monitoring,
     )
@@ -93,11 +93,11 @@ def _gateways(platform: Platform, line: Line, version: int, now: datetime) -> Ga
     alive = utc_text(now - timedelta(seconds=GATEWAY_SECONDS))
     beats = [beat for beat in heard if utc(beat.at) >= alive]
     mine = [each for beat in beats for each in beat.lines[line.line] if each.version == version]
-    told_ = [each for each in mine if each.state != "loading"]
+    settled = [each for each in mine if each.state != "loading"]
     return Gateways(
-        alive=len(told_),
+        alive=len(settled),
         silent=len(heard) - len(beats),
-        ready=sum(each.state == "ready" for each in told_),
-        waiting=sum(each.waiting for each in told_),
-        shed=sum(each.shed for each in told_),
+        ready=sum(each.state == "ready" for each in settled),
+        waiting=sum(each.waiting for each in settled),
+        shed=sum(each.shed for each in settled),
     )

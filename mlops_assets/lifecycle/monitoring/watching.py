@@ -226,13 +226,13 @@ def _judged(line: Line, watched: Watched, rollout: Rollout | None, now: datetime
     running = watched.shown.rollout
     minutes = (now.timestamp() - seconds(rollout.began_at)) / 60
     step_minutes = (now.timestamp() - seconds(rollout.stepped_at)) / 60
-    against = [
+    hindrances = [
         f"{'production' if version == rollout.against else 'the new version'} (v{version}) breaks an absolute limit: "
         f"{said}"
         for version in (rollout.against, rollout.version)
         for said in over_limits(whole(watched, version), line.monitoring)
     ]
-    judged = judge(watched.trial, line.release, minutes=minutes, step_minutes=step_minutes, against=against)
+    judged = judge(watched.trial, line.release, minutes=minutes, step_minutes=step_minutes, hindrances=hindrances)
     seen = watched.trial.total("canary").requests + watched.trial.total("stable").requests
     before = sum(step.canary.requests + step.stable.requests for step in running.steps)
     chart = drawn(running.chart, point(watched.trial, now)) if seen != before or not running.chart else running.chart
