@@ -11,19 +11,18 @@ d. How many answers the judge takes in a second, and a whole look at a line: rea
 
 Beside b stands what a z-test at 1 % does that is looked at as often. Nothing is re-implemented: answers go through
 `core.canary` and `core.rollout_verdict` with a line's defaults. Intervals are exact binomial ones, 90 %.
-`--only a,b` runs some sections, `--part 20` a twentieth of each (all of b takes some ten minutes on two cores).
+`--only a b` runs some sections, `--part 20` a twentieth of each (all of it takes eight minutes on two cores).
 """
 
+import argparse
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process per core instead
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -327,15 +326,18 @@ def _spread(work: Callable[[Any], Any], jobs: Sequence[Any], label: str) -> Iter
 SECTIONS: dict[str, Callable[[int], dict[str, Any]]] = {"a": faults, "b": harmless, "c": on_margin, "d": pace}
 
 
-def main(arguments: Sequence[str]) -> None:
+def main() -> None:
     """Run the sections asked for and print their figures."""
-    only = next((after for word, after in pairwise(arguments) if word == "--only"), None)
-    shrink = int(next((after for word, after in pairwise(arguments) if word == "--part"), 1))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="sections; all by default")
+    parser.add_argument("--part", type=int, default=1, help="simulate one of so many rollouts")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    asked = parser.parse_args()
     figures: dict[str, Any] = {}
-    for name in only.split(",") if only else SECTIONS:
-        figures |= SECTIONS[name](shrink)
-    show(figures, "--json" in arguments)
+    for name in asked.only:
+        figures |= SECTIONS[name](asked.part)
+    show(figures, asked.json)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -42,7 +42,7 @@ HEADLINES = {
             "canary requests to rollback, p50 times 3",
             "canary requests to rollback, 2 % of requests times 10",
             "canary requests to rollback, a constant class",
-            "125 rollouts of the same version (everybody once): taken back",
+            "500 rollouts of the same version (everybody once): taken back",
         ),
         "gateway.py": (
             "requests a second, 16 connections",
