@@ -290,7 +290,7 @@ def _looked(count: int) -> float:
         platform.versions.move(line.line, pointer, {"production": 1, "canary": 2}, rollout)
         chance = np.random.default_rng(SEED)
         for began in range(0, count, 1_000):
-            canaries = chance.random(1_000) < 0.1
+            canaries = chance.random(min(1_000, count - began)) < 0.1
             events = [
                 Prediction(
                     event_id=f"{began + each}",

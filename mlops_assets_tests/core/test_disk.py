@@ -29,9 +29,9 @@ def test_a_librarys_own_database_counts(tmp_path: Path) -> None:
 
 
 def test_a_file_of_somebody_else_is_named() -> None:
-    found = refused_by_disk(PermissionError(errno.EACCES, "Permission denied", "/root/mine.jsonl"))
+    found = refused_by_disk(PermissionError(errno.EACCES, "Permission denied", "/srv/mine.jsonl"))
     assert found is not None
-    assert found.what == "/root/mine.jsonl may not be used by this user: Permission denied."
+    assert found.what == "/srv/mine.jsonl may not be used by this user: Permission denied."
 
 
 def test_what_is_no_fault_of_the_disk_is_nothing() -> None:
