@@ -159,7 +159,7 @@ def test_nothing_takes_longer_than_it_may(provider: Provider, slow: Callable[[Pr
     slow(provider)
     begun = time.monotonic()
     found = failed(provider, timeout_seconds=SECOND)
-    assert found.seconds <= time.monotonic() - begun < 40 * SECOND, "nor as long as it was told to wait"
+    assert found.seconds <= time.monotonic() - begun < 3 * SECOND
     assert found.answer is None
 
 

@@ -46,7 +46,7 @@ def test_a_provider_that_is_silent_costs_its_time_limit_at_most(provider: Provid
     rival = LangChainChallengers().answer(settings(provider, timeout_seconds=0.2), "hello!", LABELS)
     assert rival.label is None
     assert "0.2 s" in rival.failure or "did not answer" in rival.failure
-    assert rival.latency_ms < 60_000
+    assert rival.latency_ms < 5_000
 
 
 def test_a_provider_that_refuses_is_no_answer(provider: Provider):

@@ -13,7 +13,6 @@ import pytest
 from mlops_assets.core.digests import sha256_bytes
 from mlops_assets.core.serving import ACCESS, AccessRole, ApiKey
 from mlops_assets.lifecycle import keys
-from mlops_assets.serving.door.key_reader import REFRESH_SECONDS
 from mlops_assets.serving.door.routing import RouteTable
 from mlops_assets.serving.door.visit import DoorSettings
 from mlops_assets_tests.serving.gateway_fixture import Gateway, IdleEngine, gateway_of, idle_gateway, released_platform
@@ -154,8 +153,9 @@ def test_a_key_counts_at_once_and_a_revoked_one_within_two_seconds_no_longer(idl
     with httpx.Client(base_url=idle_gateway.url, headers=bearer(secret)) as client:
         assert client.get("/pipeline/status").status_code == 200  # at once
         keys.revoke(idle_gateway.platform, "shortlived", actor="tests")
+        began = time.monotonic()
         until(lambda: client.get("/pipeline/status").status_code == 401)
-        assert REFRESH_SECONDS <= 1, "and a read takes no second"
+        assert time.monotonic() - began < 2
     assert secret not in idle_gateway.platform.ledger.entries(kind="key_issued")[-1].canonical_json()
 
 

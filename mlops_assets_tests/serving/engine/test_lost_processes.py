@@ -59,7 +59,7 @@ def test_a_hung_process_costs_those_it_kept_waiting_and_no_other_line(tmp_path: 
                 os.kill(hung, signal.SIGSTOP)
                 (kept,) = await engine.predict(slow, ["a"])
                 assert kept.failure == "timeout"
-                assert kept.latency_ms < 60_000
+                assert kept.latency_ms < 5_000
                 await until(lambda: engine.loaded()[slow.line][0].state == "ready" and hung not in processes())
                 assert labels(await _answered(engine, slow)) == ["sport"]
             assert len(answers) > 20
